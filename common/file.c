@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Durable small files. A fsync that fails is an error like any other: the caller must not go on. */
+#include "common/file.h"
+#include "common/cleanup.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+static int read_all(int fd, char *buffer, size_t length)
+{
+	for (size_t done = 0; done < length;) {
+		ssize_t n = read(fd, buffer + done, length - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EIO; /* shrank under us */
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+static int read_checked(const char *path, size_t limit, mode_t forbidden, char **ret,
+			size_t *ret_length)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+	char *buffer;
+	int r;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (st.st_mode & forbidden)
+		return -EPERM;
+	if ((size_t)st.st_size > limit)
+		return -EFBIG;
+	buffer = calloc(1, (size_t)st.st_size + 1);
+	if (!buffer)
+		return -ENOMEM;
+	r = read_all(fd, buffer, (size_t)st.st_size);
+	if (r < 0) {
+		secret_free(buffer, (size_t)st.st_size);
+		return r;
+	}
+	*ret = buffer;
+	*ret_length = (size_t)st.st_size;
+	return 0;
+}
+
+int file_read(const char *path, size_t limit, char **ret, size_t *ret_length)
+{
+	return read_checked(path, limit, 0, ret, ret_length);
+}
+
+int file_read_secret(const char *path, size_t limit, char **ret, size_t *ret_length)
+{
+	return read_checked(path, limit, S_IRWXG | S_IRWXO, ret, ret_length);
+}
+
+void secret_free(char *secret, size_t length)
+{
+	if (!secret)
+		return;
+	sodium_memzero(secret, length);
+	free(secret);
+}
+
+static int write_all(int fd, const char *data, size_t length)
+{
+	for (size_t done = 0; done < length;) {
+		ssize_t n = write(fd, data + done, length - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+static int sync_folder_of(const char *path)
+{
+	char copy[PATH_MAX];
+	_cleanup_(closep) int fd = -1;
+
+	(void)snprintf(copy, sizeof(copy), "%s", path);
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		return -errno;
+	return 0;
+}
+
+int file_write(const char *path, const void *data, size_t length, mode_t mode)
+{
+	char temporary[PATH_MAX];
+	int fd;
+	int r;
+
+	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.new", path) >= sizeof(temporary))
+		return -ENAMETOOLONG;
+	if (unlink(temporary) < 0 && errno != ENOENT)
+		return -errno;
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, data, length);
+	if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
+		r = -errno;
+	if (close(fd) < 0 && r == 0)
+		r = -errno;
+	if (r == 0 && rename(temporary, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		(void)unlink(temporary);
+		return r;
+	}
+	return sync_folder_of(path);
+}
+
+int folder_make(const char *path, mode_t mode)
+{
+	struct stat st;
+
+	if (mkdir(path, mode) == 0)
+		return chmod(path, mode) < 0 ? -errno : sync_folder_of(path);
+	if (errno != EEXIST)
+		return -errno;
+	if (lstat(path, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	if (st.st_uid != geteuid() || (st.st_mode & 0777 & ~mode))
+		return -EPERM;
+	return 0;
+}
+
+int folder_lock(const char *path, int *ret_fd)
+{
+	char lock[PATH_MAX];
+	_cleanup_(closep) int fd = -1;
+
+	if ((size_t)snprintf(lock, sizeof(lock), "%s/lock", path) >= sizeof(lock))
+		return -ENAMETOOLONG;
+	fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Connections that run now: conntrack entries (libnetfilter_conntrack) and established TCP sockets (sock_diag).
+ *
+ * The agent asks before it locks the underlay: which inbound connections would be cut?
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/addr.h"
+
+struct flow {
+	struct endpoint from, to; /* as the initiator sent it; ports 0 for ICMP */
+	uint8_t protocol;
+	bool inbound;	   /* somebody else opened it towards this host */
+	bool from_sockets; /* found by sock_diag, not by conntrack */
+};
+
+/*
+ * Lists flows that others opened to a local address of this namespace (loopback excluded), at most limit.
+ * *ret is malloc()ed. Where conntrack is not loaded, only sockets are seen.
+ */
+int flows_inbound(size_t limit, struct flow **ret, size_t *ret_n);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The map of who may talk to whom at the hub, as the control plane sees it.
+ *
+ * sortie-relay-load (root, one shot) loads, attaches and pins; relay_open() adopts the pinned maps, which needs no
+ * capability where the uid owns them. The program forwards WireGuard packets between sites by (source site, receiver
+ * index) and finds responders of handshakes by mac1; it never decrypts. See docs/architecture.md.
+ *
+ * A site is one identity's endpoint. Site ids are the control plane's, 1..RELAY_SITES_MAX; 0 is "none".
+ * Expiry times are CLOCK_BOOTTIME. All functions return 0 or a negative errno.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/addr.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/key.h"
+
+#define RELAY_SITES_MAX	     4096
+#define RELAY_CANDIDATES_MAX 1000 /* pairs a site */
+
+struct relay;
+
+int relay_open(const char *bpffs_dir, struct relay **ret); /* -ENOENT: nothing pinned there */
+void relay_close(struct relay *relay);			   /* program and maps stay */
+DEFINE_CLEANUP(relay_close, struct relay *);
+
+/* The hub's own WireGuard: its port and public key (whose handshakes are passed to the stack). */
+int relay_set_hub(struct relay *relay, const struct key *public_key, uint16_t port);
+
+/* Adds or changes a site. previous_key (may be NULL) keeps a second mac1 state over a key rotation. */
+int relay_site_set(struct relay *relay, uint32_t site, const struct key *public_key,
+		   const struct key *previous_key, struct mono expires);
+/* Only after that site's own handshake with the hub has advanced. Another site's endpoint is never taken over. */
+int relay_site_endpoint(struct relay *relay, uint32_t site, const struct endpoint *endpoint);
+int relay_site_remove(struct relay *relay, uint32_t site); /* and its sessions' effect, at once */
+
+/* Both directions. Removing a pair cuts running sessions at the next packet. */
+int relay_pair_set(struct relay *relay, uint32_t a, uint32_t b, struct mono expires);
+int relay_pair_remove(struct relay *relay, uint32_t a, uint32_t b);
+
+struct relay_counters {
+	uint64_t forwarded_packets, forwarded_bytes;
+	uint64_t initiations, responses;
+	uint64_t unknown_endpoint, unknown_index, pair_refused, budget_refused, malformed, expired;
+};
+int relay_counters(struct relay *relay, struct relay_counters *ret);
+int relay_pair_traffic(struct relay *relay, uint32_t from, uint32_t to, uint64_t *ret_packets,
+		       uint64_t *ret_bytes);
+/* "xdp" or "tc": what the loader attached; borrowed. */
+const char *relay_attachment(const struct relay *relay);
