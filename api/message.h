@@ -75,6 +75,16 @@ char *sync_answer_encode(const struct sync_answer *m);
 int sync_answer_decode(const char *text, size_t length, struct sync_answer *ret, struct err *err);
 void sync_answer_done(struct sync_answer *m);
 
+/* GET /v1/version: the only call that is no envelope, and the only one a stranger to the API may make. */
+struct version_answer {
+	char version[32]; /* of the program */
+	char boot_id[33]; /* of the hub */
+};
+char *version_answer_encode(const struct version_answer *m);
+int version_answer_decode(const char *text, size_t length, struct version_answer *ret,
+			  struct err *err);
+void version_answer_done(struct version_answer *m);
+
 /* RFC 9457 problem details; type is "urn:sortie:problem:" + code. */
 struct problem {
 	unsigned int status; /* HTTP */
@@ -83,3 +93,6 @@ struct problem {
 };
 char *problem_encode(const struct problem *m);
 int problem_decode(const char *text, size_t length, struct problem *ret, struct err *err);
+/* Fills it from a code of api/code.h (unknown ones become "internal"), status included. */
+void problem_make(struct problem *ret, const char *code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The messages of the agent's local socket (/run/sortie/sortied.sock) between sortied and sortie.
+ *
+ * Reads are for every local user that the socket's mode admits; whoever changes something must be root (SO_PEERCRED).
+ * Rules for encoders and decoders as in api/message.h. Times are seconds since 1970, 0 = never.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "api/shape.h"
+#include "common/addr.h"
+#include "common/err.h"
+#include "common/identity.h"
+
+#define LOCAL_BODY_MAX	     (16 * 1024)
+#define LOCAL_ANSWER_MAX     (8 * 1024 * 1024)
+#define LOCAL_PEERS_MAX	     4096
+#define LOCAL_PENDING_MAX    64
+#define LOCAL_WARNINGS_MAX   64
+#define LOCAL_FLOWS_MAX	     1000 /* records of one answer */
+#define LOCAL_POLL_SECONDS   25	  /* longest wait for the next record */
+#define LOCAL_ENROLL_SECONDS 60	  /* how long enrolment may take */
+
+/* One decision of the kernel, reported by nflog. */
+struct local_flow {
+	uint64_t sequence; /* grows by one; a gap means records were lost */
+	int64_t at;
+	char verdict[16];  /* "denied", "would-deny" (recorded, not dropped) */
+	char direction[8]; /* "in" or "out", seen from this host */
+	char layer[16];	   /* "overlay", "underlay" or "spoofed" */
+	char peer
+		[NAME_MAX_TEXT]; /* the identity's name; "" where no identity stands behind the address */
+	char from[64], to[64]; /* addresses; with ports where the protocol has them */
+	char port[20]; /* "tcp/5432", "icmp": the destination as policy writes it; "" if neither */
+	char interface[16];
+};
+
+struct local_peer {
+	struct id id;
+	char name[NAME_MAX_TEXT];
+	struct addr ipv6, ipv4;
+	int64_t handshake_at;
+	uint64_t rx_bytes, tx_bytes;
+	int64_t lease_not_after; /* 0: not admitted now */
+};
+
+struct local_counters {
+	uint64_t denied_in, denied_out, denied_underlay, denied_spoofed; /* packets */
+	uint64_t would_deny;						 /* recorded, not dropped */
+	uint64_t repaired; /* times the kernel differed from what should hold, and was put right */
+};
+
+/* GET /v1/local/status */
+struct local_status {
+	char version[32]; /* of the program */
+	bool enrolled;
+	bool ready; /* enrolled, kernel state applied and verified, hub answers, lease holds */
+	char id[ID_HEX_MAX]; /* "" until enrolled, as the next ones */
+	char name[NAME_MAX_TEXT];
+	char network[NAME_PART_MAX + 1];
+	struct addr ipv6, ipv4;
+	char interface[16];
+	char mode
+		[16]; /* "enforce", "overlay", "observe": what holds, the tighter of policy and host */
+	bool enforce_pending; /* the underlay only records, because these connections would be cut: */
+	char **pending;	      /* "tcp 192.0.2.9:50122 -> 192.0.2.1:22" */
+	size_t n_pending;
+	char backend[16]; /* "kernel" or "userspace" */
+	char hub[64];	  /* underlay endpoint; "" */
+	bool hub_answers;
+	uint32_t hub_round_trip_us; /* of the last echo inside the tunnel */
+	bool control_answers;	    /* the last API call succeeded */
+	int64_t control_at;	    /* when one last did */
+	uint64_t revision;	    /* what the kernel holds */
+	uint64_t policy_version;    /* 0: none, everything is denied */
+	int64_t policy_not_after;
+	int64_t lease_not_after;
+	int64_t last_deny_at;
+	char last_deny[256]; /* "in site-a/web tcp/22"; "" */
+	struct local_counters counters;
+	struct local_peer *peers;
+	size_t n_peers;
+	char **warnings; /* sentences: userspace backend, clock, repairs, ... */
+	size_t n_warnings;
+};
+MESSAGE_FUNCTIONS(local_status);
+
+/* POST /v1/local/enroll; answered when it is done or refused. The token is a secret: wipe it. */
+struct local_enroll {
+	char *token; /* "sortie1_..." */
+};
+MESSAGE_FUNCTIONS(local_enroll);
+
+struct local_enrolled {
+	char id[ID_HEX_MAX];
+	char name[NAME_MAX_TEXT];
+	char network[NAME_PART_MAX + 1];
+	struct addr ipv6, ipv4;
+};
+MESSAGE_FUNCTIONS(local_enrolled);
+
+/* POST /v1/local/leave, without a body: table, interface, keys and state are removed. */
+struct local_left {
+	char name[NAME_MAX_TEXT]; /* who this host was; "" if nobody */
+};
+MESSAGE_FUNCTIONS(local_left);
+
+/* POST /v1/local/can. An agent knows itself and its peers; others are 404 not-found: ask the control plane. */
+struct local_can {
+	char from[NAME_MAX_TEXT]; /* "": this host */
+	char to[NAME_MAX_TEXT];
+	char port[20]; /* "tcp/5432" */
+};
+MESSAGE_FUNCTIONS(local_can);
+
+/* allowed is the answer to "does it work now": reason says what stands against it, a lease included. */
+struct local_can_answer {
+	char from[NAME_MAX_TEXT], to[NAME_MAX_TEXT];
+	char port[20];
+	bool allowed;
+	char rule[256];		   /* the rule that allows, or the nearest; "" */
+	char reason[256];	   /* one sentence */
+	struct local_flow *denies; /* the last real ones of the pair */
+	size_t n_denies;
+};
+MESSAGE_FUNCTIONS(local_can_answer);
+
+/*
+ * GET /v1/local/flows?after=SEQUENCE&denied=1&wait=1: records with a greater sequence, oldest first. wait=1 is a long
+ * poll: it answers with the first record or, empty, after LOCAL_POLL_SECONDS. next is the `after` of the next call.
+ */
+struct local_flows {
+	uint64_t next;
+	uint64_t lost; /* records between `after` and the first one here that are no longer there */
+	struct local_flow *flows;
+	size_t n_flows;
+};
+MESSAGE_FUNCTIONS(local_flows);
+
+/* POST /v1/local/mode: may only tighten what policy says (403 mode-loosens). Answer: the same struct. */
+struct local_mode {
+	char mode[16];
+};
+MESSAGE_FUNCTIONS(local_mode);
