@@ -41,13 +41,17 @@ struct envelope {
 	size_t n_signatures;
 };
 
-/* malloc()ed text. */
+/* malloc()ed text, at most ENVELOPE_TEXT_MAX bytes: -EFBIG. -EINVAL (no key, too many), -ENOMEM. */
 int envelope_sign(const char *type, const char *payload, size_t length,
 		  const struct signing_key *const *keys, size_t n_keys, char **ret_text);
 /* Adds one signature to a text (thresholds). -EEXIST if that key has signed already. */
 int envelope_add_signature(const char *text, size_t length, const struct signing_key *key,
 			   char **ret_text, struct err *err);
-/* Shape only, nothing is verified. Strict: duplicate or unknown keys, bad base64, wrong type are -EINVAL. */
+/*
+ * Shape only, nothing is verified. Strict: duplicate or unknown members, bad base64, a key that signs twice, a text
+ * that is not the one envelope_sign() writes, and another type are -EINVAL. White space around the text is ignored.
+ * type NULL takes any type: for tools that show or countersign.
+ */
 int envelope_parse(const char *text, size_t length, const char *type, struct envelope **ret,
 		   struct err *err);
 void envelope_free(struct envelope *envelope);

@@ -5,6 +5,7 @@
  * and the one-time WireGuard key are derived from it.
  */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include "common/addr.h"
 #include "common/err.h"
@@ -34,7 +35,12 @@ struct join_token {
 	struct key seed; /* secret */
 };
 
-/* -ENOSPC if it does not fit. */
+/* What a hub endpoint may look like: "[IPv6]:PORT", or an IPv4 address or DNS name and ":PORT". Not resolved here. */
+bool token_endpoint_valid(const char *text);
+bool overlay6_valid(const struct prefix *prefix); /* a /48 of fd00::/8 */
+bool overlay4_valid(const struct prefix *prefix); /* IPv4, length 8 to 29 */
+
+/* -EINVAL where the content breaks the rules above; -ENOSPC if it does not fit. */
 int token_encode(const struct join_token *token, char text[TOKEN_TEXT_MAX]);
 /*
  * Typos are found without a packet: -EINVAL with a sentence (prefix, character, length, checksum, version).
@@ -52,4 +58,4 @@ struct addr token_address(const struct prefix *overlay6, const struct key *oneti
 int identity_address(const struct network_id *network, const struct prefix *overlay6,
 		     const struct key *k3_public, struct addr *ret);
 struct addr hub_address6(const struct prefix *overlay6); /* prefix:0000::1 */
-struct addr hub_address4(const struct prefix *overlay4); /* first address of the range */
+struct addr hub_address4(const struct prefix *overlay4); /* the range's network address + 1 */
