@@ -270,7 +270,9 @@ static void get_token(struct cursor *cursor, struct join_token *token)
 	token->overlay6 = get_overlay6(cursor);
 	token->overlay4 = get_overlay4(cursor);
 	token->n_endpoints = get_integer(cursor, 1);
-	for (size_t i = 0; i < token->n_endpoints && i < TOKEN_ENDPOINTS_MAX; i++)
+	if (token->n_endpoints > TOKEN_ENDPOINTS_MAX)
+		return; /* wrong_with() says so */
+	for (size_t i = 0; i < token->n_endpoints; i++)
 		get_endpoint(cursor, token->endpoints[i]);
 	get(cursor, token->hub_key.bytes, KEY_SIZE);
 	get(cursor, token->root_fingerprint.bytes, KEY_SIZE);
