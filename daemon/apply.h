@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The only caller of what writes to the kernel (and the reader of what stands there).
+ *
+ * A struct kernel holds the netlink handles of one agent. Nothing of it is undone when the agent ends: a restart
+ * adopts. kernel_remove() is `leave`.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/cleanup.h"
+#include "common/err.h"
+#include "daemon/plan.h"
+
+struct kernel;
+
+struct kernel_options {
+	enum wg_backend backend;
+	const char *hosts_path; /* borrowed for the life of the kernel; NULL: no hosts file */
+};
+
+/* -EPERM without CAP_NET_ADMIN. */
+int kernel_open(const struct kernel_options *options, struct kernel **ret, struct err *err);
+void kernel_close(struct kernel *kernel);
+DEFINE_CLEANUP(kernel_close, struct kernel *);
+
+/*
+ * Reads what stands where desired should. -EEXIST where the interface belongs to somebody else: it is no WireGuard
+ * interface, or has neither our key nor (with created_by_us, after a crash between create and key) none at all.
+ */
+int kernel_read(struct kernel *kernel, const struct desired *desired, bool created_by_us,
+		struct actual *ret, struct err *err);
+
+/* Takes the steps in order; stops at the first that fails, leaving what was before it standing. */
+int kernel_apply(struct kernel *kernel, const struct desired *desired, const struct plan *plan,
+		 struct err *err);
+
+/* Only kernel timeouts: after a suspend, a clock step, or time. */
+int kernel_refresh_leases(struct kernel *kernel, const struct desired *desired, struct err *err);
+
+/* Removes and adds again: WireGuard forgets the session and starts a handshake with the next packet. */
+int kernel_restart_peer(struct kernel *kernel, const struct wg_peer *peer, struct err *err);
+
+/* Interface down and gone; the table and its overlay rules stay. For the join interface. */
+int kernel_remove_interface(struct kernel *kernel, const char *ifname, struct err *err);
+/* Everything of ours: interface, routes, table, hosts file. */
+int kernel_remove(struct kernel *kernel, const char *ifname, struct err *err);
+
+/* 1: the table differs from what was applied (err says where), 0: it does not. */
+int kernel_verify_firewall(struct kernel *kernel, struct err *err);
+int kernel_counters(struct kernel *kernel, struct fw_counters *ret);
+int kernel_device(struct kernel *kernel, const char *ifname, struct wg_device **ret);
+unsigned int kernel_interface_index(struct kernel *kernel, const char *ifname); /* 0: none */
+/* What the open interface became; AUTO before there is one. */
+enum wg_backend kernel_backend(const struct kernel *kernel);
+
+/*
+ * Does a range of the overlay overlap an address or route of this host that is not ours? -EEXIST with the interface
+ * named in err. ifname: our own interface, not looked at.
+ */
+int kernel_check_range(struct kernel *kernel, const struct prefix *range, const char *ifname,
+		       struct err *err);
