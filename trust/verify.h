@@ -30,6 +30,7 @@ void trust_free(struct trust *trust);
 DEFINE_CLEANUP(trust_free, struct trust *);
 
 /* root_key: K0's public key travels as keyid of the envelope and must hash to the fingerprint. */
+/* A new root whose policy keys no longer carry the held policy drops that policy: nothing is allowed until the next. */
 int trust_accept_root(struct trust *trust, const char *envelope, size_t length, struct err *err);
 const struct root_statement *trust_root(const struct trust *trust); /* NULL before the first */
 
@@ -42,7 +43,10 @@ int trust_accept_policy(struct trust *trust, const char *envelope, size_t length
 const struct policy *trust_policy(const struct trust *trust); /* NULL before the first: deny */
 const struct policy_statement *trust_policy_statement(const struct trust *trust);
 
-/* Signed by K2 or K1. Known already is success. */
+/*
+ * Signed by K2 or any one K1. Known already is success. Feed them in the order of the control plane's list, before the
+ * policy: the floor is the list as it stood when the policy was signed, and later ones come behind it.
+ */
 int trust_accept_tombstone(struct trust *trust, const char *envelope, size_t length,
 			   struct err *err);
 bool trust_revoked(const struct trust *trust, const struct id *identity);
@@ -84,6 +88,13 @@ int trust_verify_redemption(const struct trust *trust, const char *token, const 
 			    struct err *err);
 
 /*
+ * May after stand in before's place? Who keeps verified identities asks this before replacing one: the id and join key
+ * stay, an IPv4 address is pinned once set, generations never go down and have one key each. -ESTALE, -EKEYREJECTED.
+ */
+int trust_identity_succeeds(const struct verified_identity *before,
+			    const struct verified_identity *after, struct err *err);
+
+/*
  * One API call by k3 (whose identity the tunnel's source address names: the caller looks that up). Checks network,
  * hub, method, path and time; nonces are the caller's. ret->payload is the JSON text.
  */
@@ -91,6 +102,9 @@ int trust_verify_call(const struct trust *trust, const char *envelope, size_t le
 		      const struct key *k3, const char *method, const char *path, int64_t now,
 		      struct call_statement *ret, struct err *err);
 
-/* A token statement by K1 or an enroller: what `token create` uploads. */
+/*
+ * A token statement by K1 (as many keys as a policy needs) or by an enroller who is not revoked and whose scope, which
+ * is not empty, the labels carry. What `token create` uploads.
+ */
 int trust_verify_token(const struct trust *trust, const char *envelope, size_t length, int64_t now,
 		       struct token_statement *ret, struct err *err);
