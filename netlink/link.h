@@ -44,7 +44,12 @@ int link_open(struct link_handle **ret);
 void link_close(struct link_handle *handle);
 DEFINE_CLEANUP(link_close, struct link_handle *);
 
+/* What the kernel accepts as an interface name: 1 to 15 characters, no '/', ':', blank, not "." or "..". */
+bool link_name_valid(const char *name);
+
 int link_get(struct link_handle *handle, const char *name, struct link_info *ret); /* -ENODEV */
+/* Makes a link of a kind that needs no parameters, down. -EEXIST, -EOPNOTSUPP. */
+int link_create(struct link_handle *handle, const char *name, const char *kind);
 int link_set_up(struct link_handle *handle, const char *name, bool up);
 int link_set_mtu(struct link_handle *handle, const char *name, unsigned int mtu);
 int link_delete(struct link_handle *handle, const char *name);

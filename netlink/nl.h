@@ -19,7 +19,11 @@ struct nl;
 
 /* bus: NETLINK_GENERIC, NETLINK_NETFILTER, ... Opens in the caller's network namespace. */
 int nl_open(int bus, struct nl **ret);
-void nl_close(struct nl *nl); /* NULL is fine */
+/*
+ * NULL is fine. The symbol has another name because libnl exports an nl_close() that it calls itself, and ours would
+ * take its place in every program that links both.
+ */
+void nl_close(struct nl *nl) __asm__("sortie_nl_close");
 DEFINE_CLEANUP(nl_close, struct nl *);
 
 int nl_fd(const struct nl *nl);

@@ -36,8 +36,9 @@ struct wg_device {
 	char name[IFNAMSIZ];
 	struct key private_key; /* all zero: none */
 	struct key public_key;	/* read only */
-	uint16_t listen_port;	/* 0 in a change: the kernel chooses */
-	struct wg_peer *peers;	/* owned, sorted by public key */
+	uint16_t
+		listen_port; /* 0 in a change: the kernel's choice stands, or is made when the link comes up */
+	struct wg_peer *peers; /* owned, sorted by public key */
 	size_t n_peers;
 };
 
@@ -67,7 +68,10 @@ int wg_create(const char *ifname, enum wg_backend backend, struct wg **ret,
 int wg_open(const char *ifname, struct wg **ret, enum wg_backend *ret_backend);
 void wg_close(struct wg *wg); /* leaves the interface standing; NULL is fine */
 DEFINE_CLEANUP(wg_close, struct wg *);
-/* Removes the interface (userspace: its process ends with it). Gone already is success. */
+/*
+ * Removes the interface (userspace: its process ends with it). Gone already is success; -ENODEV where a link of that
+ * name stands that is not WireGuard.
+ */
 int wg_destroy(const char *ifname);
 
 /* Reads the device with all peers; interrupted dumps are retried, split peers coalesced. */
@@ -84,9 +88,15 @@ const struct wg_peer *wg_find_peer(const struct wg_device *device, const struct 
 /*
  * Pure: the changes that turn actual into desired (endpoints that roamed are left alone unless desired names one and
  * the peer has none; want_endpoint forces the desired one). *ret is malloc()ed and borrows from desired and actual.
+ * Removals come first, so that a revocation does not depend on what follows it. Private keys are compared clamped.
+ * -EINVAL where desired's peers are not sorted and unique (wg_device_sort()), -EADDRINUSE where an allowed IP stands
+ * twice: the kernel would move it silently.
  */
 int wg_diff(const struct wg_device *desired, const struct wg_device *actual, bool want_endpoint,
 	    struct wg_change **ret, size_t *ret_n);
+
+/* Sorts peers by key, as wg_find_peer() and wg_diff() need them, and allowed IPs. */
+void wg_device_sort(struct wg_device *device);
 
 void wg_device_free(struct wg_device *device);
 DEFINE_CLEANUP(wg_device_free, struct wg_device *);
