@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * When is an endpoint that WireGuard shows really the peer's? Pure.
+ *
+ * WireGuard takes the sender of any valid initiation as the endpoint, also of one that was recorded and is replayed
+ * after the hub has lost its timestamps; a relay that followed would send the site's packets to the attacker. So:
+ *  - before the peer's last handshake has advanced (which needs a packet with the new session's key), nothing;
+ *  - when it advances, the endpoint of that moment;
+ *  - between handshakes a changed endpoint (NAT rebind) once it has stood for two looks while more data came from it:
+ *    replays are refused by then, since the peer's newest timestamp is known.
+ */
+#pragma once
+#include <stdbool.h>
+#include "netlink/wireguard.h"
+
+struct hub_watch {
+	struct endpoint confirmed; /* unset: none yet */
+	struct endpoint seen;	   /* at the last look */
+	int64_t handshake_at;
+	uint64_t rx_bytes;
+};
+
+/* Looks at the peer; true when confirmed has changed. */
+bool hub_watch_look(struct hub_watch *watch, const struct wg_peer *peer);
+/* The interface or the key is new: its handshakes count from the beginning. confirmed is kept until then. */
+void hub_watch_reset(struct hub_watch *watch);
