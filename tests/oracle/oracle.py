@@ -347,8 +347,8 @@ ip route add default dev eth0; ip -6 route add default dev eth0
 nft -f - <<'NFT'
 table inet others {{
   chain out {{ type filter hook output priority -400; meta mark != 0x5041 drop; }}
-  chain pre {{ type nat hook prerouting priority -100; iifname != "docker0" fib daddr type local tcp dport {DNAT_PORT} dnat ip to {CONTAINER4}:80
-    iifname != "docker0" fib daddr type local tcp dport {DNAT_PORT} dnat ip6 to [{CONTAINER6}]:80 }}
+  chain pre {{ type nat hook prerouting priority -100; iifname != "docker0" fib daddr type local tcp dport {DNAT_PORT} dnat ip to {CONTAINER4}:80;
+    iifname != "docker0" fib daddr type local tcp dport {DNAT_PORT} dnat ip6 to [{CONTAINER6}]:80; }}
   chain post {{ type nat hook postrouting priority 100; iifname "docker0" oifname != "docker0" masquerade; }}
 }}
 NFT

@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdint.h>
@@ -109,6 +111,32 @@ static uint8_t drain(void)
 	return seen;
 }
 
+/*
+ * A device that was just opened drops what it should send until the kernel's link watch has seen the carrier (up to 1 s).
+ * A packet socket bypasses netfilter: once what it sends comes out, the device carries.
+ */
+static void wait_for_carrier(size_t device)
+{
+	static const uint8_t packet[20] = {0x45, [3] = 20};
+	struct sockaddr_ll to = {.sll_family = AF_PACKET,
+				 .sll_protocol = htons(ETH_P_IP),
+				 .sll_ifindex = (int)if_nametoindex(devices[device])};
+	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		die("packet socket");
+	for (int tries = 0; tries < 500; tries++) {
+		(void)sendto(fd, packet, sizeof(packet), 0, (struct sockaddr *)&to, sizeof(to));
+		if (drain() & device_bits[device]) {
+			close(fd);
+			return;
+		}
+		usleep(10000);
+	}
+	(void)fprintf(stderr, "%s carries nothing\n", devices[device]);
+	exit(1);
+}
+
 static void send_local(int sockets[2], const uint8_t *bytes, size_t length)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET};
@@ -155,6 +183,8 @@ int main(int argc, char **argv)
 	if (!records || !results)
 		die("files");
 	open_all();
+	for (size_t i = 0; i < 3; i++)
+		wait_for_carrier(i);
 	while (fread(head, sizeof(head), 1, records) == 1) {
 		if (fread(&length, sizeof(length), 1, records) != 1 ||
 		    fread(bytes, length, 1, records) != 1 || head[0] > KIND_LOCAL_VIA_ETH)
