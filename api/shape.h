@@ -41,6 +41,7 @@ struct shape_field {
 };
 
 struct shape {
+	const char *name;   /* of the C struct, and in docs/openapi.yaml */
 	const char *schema; /* "sortie.status/1": written first and demanded; NULL: none */
 	size_t size;	    /* of the C struct */
 	const struct shape_field *fields;
@@ -80,6 +81,7 @@ struct shape {
 /* The shape of `struct type` from the array type##_fields. */
 #define SHAPE(type, schema_)                                                                       \
 	const struct shape type##_shape = {                                                        \
+		.name = #type,                                                                     \
 		.schema = (schema_),                                                               \
 		.size = sizeof(struct type),                                                       \
 		.fields = type##_fields,                                                           \

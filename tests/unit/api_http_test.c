@@ -473,17 +473,15 @@ static void test_gone_while_kept(void **state)
 	}
 }
 
-/* A client that reads nothing of its answer does not hold the memory for ever. */
-static void test_slow_reader(void **state)
+/* A keep-alive connection that asks nothing more is closed after idle_seconds. */
+static void test_idle_keepalive(void **state)
 {
-	struct http_options options = small;
 	struct bed bed;
 	char text[64] = "";
-	bed_init(&bed, ON_UNIX, &options);
+	bed_init(&bed, ON_UNIX, &small);
 	int fd = raw_connect(&bed);
 	raw_send(fd, "GET /method HTTP/1.1\r\nHost: x\r\n\r\n");
 	wait_until(&bed, bed.n_requests == 1);
-	/* a keep-alive connection that asks nothing more is closed after idle_seconds */
 	struct mono begin = clock_mono();
 	wait_until(&bed, strstr(text, "200") || raw_read(fd, text, sizeof(text)));
 	wait_until(&bed, recv(fd, text, sizeof(text), MSG_DONTWAIT) == 0);
@@ -715,7 +713,7 @@ int main(void)
 		cmocka_unit_test(test_header_limit),
 		cmocka_unit_test(test_slow_loris),
 		cmocka_unit_test(test_gone_while_kept),
-		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_idle_keepalive),
 		cmocka_unit_test(test_free_with_kept),
 		cmocka_unit_test(test_free_in_request),
 		cmocka_unit_test(test_connection_limits),
