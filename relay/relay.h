@@ -22,8 +22,9 @@
 
 struct relay;
 
-int relay_open(const char *bpffs_dir, struct relay **ret); /* -ENOENT: nothing pinned there */
-void relay_close(struct relay *relay);			   /* program and maps stay */
+/* -ENOENT: nothing pinned there. -EPROTONOSUPPORT: pinned by a version with other maps. */
+int relay_open(const char *bpffs_dir, struct relay **ret);
+void relay_close(struct relay *relay); /* program and maps stay */
 DEFINE_CLEANUP(relay_close, struct relay *);
 
 /* The hub's own WireGuard: its port and public key (whose handshakes are passed to the stack). */
@@ -32,7 +33,11 @@ int relay_set_hub(struct relay *relay, const struct key *public_key, uint16_t po
 /* Adds or changes a site. previous_key (may be NULL) keeps a second mac1 state over a key rotation. */
 int relay_site_set(struct relay *relay, uint32_t site, const struct key *public_key,
 		   const struct key *previous_key, struct mono expires);
-/* Only after that site's own handshake with the hub has advanced. Another site's endpoint is never taken over. */
+/*
+ * Only after that site's own handshake with the hub has advanced. Another site's endpoint is never taken over:
+ * -EADDRINUSE while that site lives. NULL forgets the endpoint (two sites that swapped theirs: both first forget).
+ * -ENOENT where the site is not set.
+ */
 int relay_site_endpoint(struct relay *relay, uint32_t site, const struct endpoint *endpoint);
 int relay_site_remove(struct relay *relay, uint32_t site); /* and its sessions' effect, at once */
 
@@ -44,6 +49,12 @@ struct relay_counters {
 	uint64_t forwarded_packets, forwarded_bytes;
 	uint64_t initiations, responses;
 	uint64_t unknown_endpoint, unknown_index, pair_refused, budget_refused, malformed, expired;
+	uint64_t response_refused; /* no handshake awaits it: a second one, or too late */
+	uint64_t
+		index_taken; /* receiver index already leads to another site: the handshake is repeated */
+	uint64_t family_refused; /* one site by IPv4, the other by IPv6 */
+	uint64_t unreachable;	 /* receiver has no endpoint yet */
+	uint64_t mac1_tests;
 };
 int relay_counters(struct relay *relay, struct relay_counters *ret);
 int relay_pair_traffic(struct relay *relay, uint32_t from, uint32_t to, uint64_t *ret_packets,

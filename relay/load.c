@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Order: maps are pinned, then the program is attached, then the "layout" map is pinned. A folder with that pin is
+ * complete; without it, what lies there was left by a load that ended early, and nothing of it is kept.
+ */
+#include "relay/load.h"
+#include <errno.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <arpa/inet.h>
+#include <linux/magic.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include "common/cleanup.h"
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-qual" /* generated code */
+#include "relay/relay.skel.h"
+#pragma GCC diagnostic pop
+
+#define FILTER_HANDLE	0x536f
+#define FILTER_PRIORITY 0x536f
+
+static const char *const map_names[] = {RELAY_MAP_NAMES};
+
+DEFINE_CLEANUP(relay_bpf__destroy, struct relay_bpf *);
+
+/* libbpf explains itself by printing; the first line is the cause. */
+static char libbpf_said[160];
+
+static int on_libbpf_print(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (level == LIBBPF_WARN && !libbpf_said[0]) {
+		vsnprintf(libbpf_said, sizeof(libbpf_said), format, arguments);
+		libbpf_said[strcspn(libbpf_said, "\n")] = '\0';
+	}
+	return 0;
+}
+
+static int pin_path(const char *dir, const char *name, char path[4096])
+{
+	return snprintf(path, 4096, "%s/%s", dir, name) < 4096 ? 0 : -ENAMETOOLONG;
+}
+
+static int pin_open(const char *dir, const char *name)
+{
+	char path[4096];
+	int r = pin_path(dir, name, path);
+	if (r < 0)
+		return r;
+	int fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+static int pin_remove(const char *dir, const char *name)
+{
+	char path[4096];
+	int r = pin_path(dir, name, path);
+	if (r < 0)
+		return r;
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int pin_make(int fd, const char *dir, const char *name, uid_t owner)
+{
+	char path[4096];
+	int r = pin_path(dir, name, path);
+	if (r < 0)
+		return r;
+	if (bpf_obj_pin(fd, path) < 0 || chmod(path, 0600) < 0 || chown(path, owner, (gid_t)-1) < 0)
+		return -errno;
+	return 0;
+}
+
+static void pins_remove(const char *dir)
+{
+	/* "layout" is the last name: it goes first, so that an interruption leaves a folder that counts as incomplete */
+	for (size_t i = ARRAY_SIZE(map_names); i-- > 0;)
+		pin_remove(dir, map_names[i]);
+	pin_remove(dir, RELAY_PROGRAM_NAME);
+}
+
+/* The folder belongs to root: the owner of the maps may write them, not put others in their place. */
+static int folder_prepare(const char *dir, struct err *err)
+{
+	struct statfs fs;
+	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+		return err_code(err, -errno, "making %s: %s; is a bpf filesystem mounted there?",
+				dir, strerror(errno));
+	if (statfs(dir, &fs) < 0)
+		return err_code(err, -errno, "looking at %s: %s", dir, strerror(errno));
+	if (fs.f_type == BPF_FS_MAGIC)
+		return 0;
+	rmdir(dir);
+	return err_code(err, -EINVAL, "%s is not on a bpf filesystem: mount -t bpf bpf FOLDER",
+			dir);
+}
+
+static int interface_find(const char *name, uint32_t *ret, struct err *err)
+{
+	struct ifreq request = {0};
+	if (strlen(name) >= sizeof(request.ifr_name))
+		return err_set(err, "interface %s: the name is too long", name);
+	memcpy(request.ifr_name, name, strlen(name));
+	_cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &request) < 0)
+		return err_code(err, -errno, "interface %s: %s", name, strerror(errno));
+	if (request.ifr_hwaddr.sa_family != ARPHRD_ETHER)
+		return err_code(err, -EOPNOTSUPP,
+				"interface %s is not Ethernet: the relay needs link headers", name);
+	*ret = if_nametoindex(name);
+	return *ret ? 0 : err_code(err, -errno, "interface %s: %s", name, strerror(errno));
+}
+
+static int interfaces_find(const struct relay_load *load, struct relay_layout *ret, struct err *err)
+{
+	if (load->interface_count > RELAY_INTERFACES)
+		return err_set(err, "at most %d interfaces", RELAY_INTERFACES);
+	for (size_t i = 0; i < load->interface_count; i++) {
+		int r = interface_find(load->interfaces[i], &ret->interfaces[i], err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int attach(uint32_t interface, int program, struct err *err)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)interface, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
+		    .prog_fd = program, .flags = BPF_TC_F_REPLACE);
+	int r = bpf_tc_hook_create(&hook);
+	if (r < 0 && r != -EEXIST)
+		return err_code(err, r, "adding clsact to interface %u: %s", interface,
+				strerror(-r));
+	r = bpf_tc_attach(&hook, &filter);
+	return r < 0 ? err_code(err, r, "attaching to interface %u: %s", interface, strerror(-r))
+		     : 0;
+}
+
+static void detach(uint32_t interface)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)interface, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+	bpf_tc_detach(&hook, &filter); /* the interface may be gone, and the filter with it */
+}
+
+static bool contains(const struct relay_layout *layout, uint32_t interface)
+{
+	for (size_t i = 0; i < RELAY_INTERFACES; i++)
+		if (layout->interfaces[i] == interface)
+			return true;
+	return false;
+}
+
+/* Detaches from the interfaces of before that are not in now. */
+static void detach_others(const struct relay_layout *before, const struct relay_layout *now)
+{
+	for (size_t i = 0; i < RELAY_INTERFACES; i++)
+		if (before->interfaces[i] && !contains(now, before->interfaces[i]))
+			detach(before->interfaces[i]);
+}
+
+/* -ENOENT where no complete set of pins is there. */
+static int layout_read(const char *dir, struct relay_layout *ret)
+{
+	uint32_t zero = 0;
+	_cleanup_(closep) int fd = pin_open(dir, "layout");
+	if (fd < 0)
+		return fd;
+	struct bpf_map_info info = {0};
+	uint32_t length = sizeof(info);
+	if (bpf_obj_get_info_by_fd(fd, &info, &length) < 0)
+		return -errno;
+	/* another version's entry may be larger; its first word is the version all the same */
+	char entry[4096] = {0};
+	if (info.value_size < sizeof(ret->version) || info.value_size > sizeof(entry))
+		return -EPROTO;
+	if (bpf_map_lookup_elem(fd, &zero, entry) < 0)
+		return -errno;
+	memcpy(ret, entry, sizeof(*ret));
+	return 0;
+}
+
+static int adopt(struct relay_bpf *bpf, const char *dir, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(map_names); i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(bpf->obj, map_names[i]);
+		_cleanup_(closep) int fd = pin_open(dir, map_names[i]);
+		int r = fd < 0 ? fd : bpf_map__reuse_fd(map, fd);
+		if (r < 0)
+			return err_code(err, r, "adopting %s/%s: %s; unload first", dir,
+					map_names[i], strerror(-r));
+	}
+	return 0;
+}
+
+static int load_program(struct relay_bpf *bpf, const char *dir, bool adopted, struct err *err)
+{
+	int r = adopted ? adopt(bpf, dir, err) : 0;
+	if (r < 0)
+		return r;
+	libbpf_said[0] = '\0';
+	r = relay_bpf__load(bpf);
+	if (r == -EPERM)
+		return err_code(
+			err, r,
+			"loading the relay: %s; CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN are needed",
+			strerror(-r));
+	return r < 0 ? err_code(err, r, "loading the relay: %s (%s)", strerror(-r), libbpf_said)
+		     : 0;
+}
+
+static int port_set(struct relay_bpf *bpf, uint16_t port, struct err *err)
+{
+	uint32_t zero = 0;
+	struct relay_config config = {0};
+	int fd = bpf_map__fd(bpf->maps.config);
+	int r = bpf_map_lookup_elem(fd, &zero, &config);
+	config.port = htons(port);
+	if (r == 0)
+		r = bpf_map_update_elem(fd, &zero, &config, BPF_ANY);
+	return r < 0 ? err_code(err, -errno, "setting the port: %s", strerror(errno)) : 0;
+}
+
+static int pin_maps(struct relay_bpf *bpf, const struct relay_load *load, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(map_names); i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(bpf->obj, map_names[i]);
+		if (map == bpf->maps.layout)
+			continue;
+		int r = pin_make(bpf_map__fd(map), load->bpffs_dir, map_names[i], load->owner);
+		if (r < 0)
+			return err_code(err, r, "pinning %s/%s: %s", load->bpffs_dir, map_names[i],
+					strerror(-r));
+	}
+	return 0;
+}
+
+static int attach_all(struct relay_bpf *bpf, const struct relay_load *load,
+		      const struct relay_layout *now, struct err *err)
+{
+	int program = bpf_program__fd(bpf->progs.relay_tc);
+	for (size_t i = 0; i < load->interface_count; i++) {
+		int r = attach(now->interfaces[i], program, err);
+		if (r < 0)
+			return r;
+	}
+	int r = pin_remove(load->bpffs_dir, RELAY_PROGRAM_NAME);
+	if (r == 0)
+		r = pin_make(program, load->bpffs_dir, RELAY_PROGRAM_NAME, 0);
+	return r < 0 ? err_code(err, r, "pinning the program: %s", strerror(-r)) : 0;
+}
+
+static int layout_write(struct relay_bpf *bpf, const struct relay_load *load,
+			const struct relay_layout *now, bool adopted, struct err *err)
+{
+	uint32_t zero = 0;
+	int fd = bpf_map__fd(bpf->maps.layout);
+	int r = bpf_map_update_elem(fd, &zero, now, BPF_ANY) < 0 ? -errno : 0;
+	if (r == 0 && !adopted)
+		r = pin_make(fd, load->bpffs_dir, "layout", load->owner);
+	return r < 0 ? err_code(err, r, "pinning %s/layout: %s", load->bpffs_dir, strerror(-r)) : 0;
+}
+
+static int load_steps(const struct relay_load *load, const struct relay_layout *now, bool adopted,
+		      struct err *err)
+{
+	_cleanup_(relay_bpf__destroyp) struct relay_bpf *bpf = relay_bpf__open();
+	if (!bpf)
+		return err_code(err, -errno, "opening the relay's object: %s", strerror(errno));
+	int r = load_program(bpf, load->bpffs_dir, adopted, err);
+	if (r == 0)
+		r = port_set(bpf, load->port, err);
+	if (r == 0 && !adopted)
+		r = pin_maps(bpf, load, err);
+	if (r == 0)
+		r = attach_all(bpf, load, now, err);
+	return r < 0 ? r : layout_write(bpf, load, now, adopted, err);
+}
+
+int relay_load(const struct relay_load *load, bool *ret_adopted, struct err *err)
+{
+	struct relay_layout before = {0};
+	struct relay_layout now = {.version = RELAY_LAYOUT, .attachment = RELAY_BY_TC};
+	libbpf_set_print(on_libbpf_print);
+	int r = interfaces_find(load, &now, err);
+	if (r == 0)
+		r = folder_prepare(load->bpffs_dir, err);
+	if (r < 0)
+		return r;
+	r = layout_read(load->bpffs_dir, &before);
+	bool adopted = r == 0;
+	if (r < 0 && r != -ENOENT)
+		return err_code(err, r, "reading %s/layout: %s", load->bpffs_dir, strerror(-r));
+	if (adopted && before.version != RELAY_LAYOUT)
+		return err_code(
+			err, -EPROTONOSUPPORT,
+			"%s holds maps of layout %u, this program has layout %d: run --unload first "
+			"(sessions between sites start anew)",
+			load->bpffs_dir, before.version, RELAY_LAYOUT);
+	if (!adopted)
+		pins_remove(load->bpffs_dir);
+	r = load_steps(load, &now, adopted, err);
+	if (r < 0 && !adopted) {
+		detach_others(&now, &before);
+		pins_remove(load->bpffs_dir);
+		rmdir(load->bpffs_dir);
+	}
+	if (r < 0)
+		return r;
+	detach_others(&before, &now);
+	*ret_adopted = adopted;
+	return 0;
+}
+
+int relay_unload(const char *bpffs_dir, struct err *err)
+{
+	static const struct relay_layout nothing;
+	struct relay_layout before;
+	libbpf_set_print(on_libbpf_print);
+	int r = layout_read(bpffs_dir, &before);
+	if (r < 0 && r != -ENOENT)
+		return err_code(err, r, "reading %s/layout: %s", bpffs_dir, strerror(-r));
+	if (r == 0)
+		detach_others(&before, &nothing);
+	pins_remove(bpffs_dir);
+	if (rmdir(bpffs_dir) < 0 && errno != ENOENT)
+		return err_code(err, -errno, "removing %s: %s", bpffs_dir, strerror(errno));
+	return 0;
+}
