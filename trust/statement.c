@@ -36,11 +36,13 @@ static bool network_name_valid(const char *text)
 	return name_part_valid(text, strlen(text));
 }
 
-/* For people, so UTF-8 (the JSON reader has checked it), but nothing that moves a cursor. */
+/* For people, so UTF-8 (the JSON reader has checked it), but no control character of ASCII or of U+0080..U+009F. */
 static bool reason_valid(const char *text)
 {
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+	const unsigned char *c = (const unsigned char *)text;
+
+	for (; *c; c++)
+		if (*c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0))
 			return false;
 	return true;
 }

@@ -257,6 +257,8 @@ int trust_accept_policy(struct trust *trust, const char *envelope, size_t length
 		r = check_policy_content(trust, parsed, &statement, leaves, n_leaves, now, err);
 	if (r == 0)
 		r = policy_decode(statement.header, leaves, n_leaves, &policy, err);
+	if (r == -EFBIG)
+		r = -EINVAL; /* over a limit of the language: shape, to our callers */
 	if (r < 0)
 		return r;
 	drop_policy(trust);
