@@ -31,6 +31,7 @@ SHAPE_FUNCTIONS(admin_status);
 
 static const struct shape_field admin_root_fields[] = {
 	FIELD_TEXT(struct admin_root, root, ENVELOPE_TEXT_MAX),
+	FIELD_TEXT_OPTIONAL(struct admin_root, state, 4096),
 };
 SHAPE(admin_root, "sortie.root/1");
 SHAPE_FUNCTIONS(admin_root);

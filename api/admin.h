@@ -50,6 +50,11 @@ MESSAGE_FUNCTIONS(admin_status);
 /* GET /v1/admin/root: what a token and a signature are made from. */
 struct admin_root {
 	char *root; /* envelope */
+	/*
+	 * The control plane's state folder: `sortie` signs with its keys/policy where no --key is given and K1 still
+	 * lies there. May be NULL.
+	 */
+	char *state;
 };
 MESSAGE_FUNCTIONS(admin_root);
 
