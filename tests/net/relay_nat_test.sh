@@ -152,4 +152,103 @@ check "b reaches a by the same session" ping_from b 10.99.0.1
 check "management goes on beside it" sites_reach_hub
 check "the relay has counted them" test "$(counter forwarded_packets)" -gt 10
 check_not "a and c6 are no pair" on a ping -c1 -W1 10.99.0.3
+
+# --- strangers
+# Sends to the hub from evil: each argument is a payload in hex. Succeeds where anything comes back.
+evil_sends() {
+	on evil python3 - "$@" <<-'PYTHON'
+		import socket, sys
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.bind(("203.0.113.66", 4000))
+		s.connect(("203.0.113.1", 51820))
+		s.settimeout(0.5)
+		for text in sys.argv[1:]:
+		    s.send(bytes.fromhex(text))
+		try:
+		    s.recv(2048)
+		except socket.timeout:
+		    sys.exit(1)
+	PYTHON
+}
+# The payload of a data packet from a's NAT to b, as it arrives at the hub: the last forwarded one of a running ping.
+capture_data() {
+	on a ping -c2 -i0.2 -W1 10.99.0.2 >/dev/null &
+	on hub timeout 5 python3 - <<-'PYTHON'
+		import socket, struct
+		s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+		while True:
+		    frame, where = s.recvfrom(4096)
+		    # outgoing (4), IPv4 to b's NAT: what the relay sends on still carries the index a wrote
+		    if where[2] == 4 and frame[30:34] == socket.inet_aton("203.0.113.12") and frame[42] == 4 and len(frame) > 42 + 64:
+		        print(frame[42:].hex())
+		        break
+	PYTHON
+	wait $!
+}
+forwarded() { "$TOOL" "$DIR" traffic 1 2 | cut -d' ' -f1; }
+
+garbage=(00 "$(printf '01%.0s' {1..148})" "04000000$(printf '00%.0s' {1..8})" "$(printf '04%.0s' {1..64})"
+	"01000000$(printf '5a%.0s' {1..144})" "$(printf 'ff%.0s' {1..1400})")
+check_not "the hub's port answers nothing to garbage" evil_sends "${garbage[@]}"
+check "malformed messages are counted" test "$(counter malformed)" -ge 4
+data=$(capture_data)
+check "a data packet was captured" test "${#data}" -ge 64
+before=$(forwarded)
+strangers=$(counter unknown_endpoint)
+check_not "a's index from an unknown endpoint draws nothing" evil_sends "$data" "$data"
+check "and is counted" test "$(counter unknown_endpoint)" -ge $((strangers + 2))
+check "and forwards nothing" test "$(forwarded)" -eq "$before"
+wg genkey | wg pubkey >"$T/keys/evil.pub"
+"$TOOL" "$DIR" site 5 "$(key evil)" 600
+check_not "an endpoint that another site has is not taken over" "$TOOL" "$DIR" endpoint 5 "$(on hub wg show wg0 endpoints | sed -n "s|^$(key a)\t||p")"
+check "an enrolled site has its own endpoint" "$TOOL" "$DIR" endpoint 5 203.0.113.66:4000
+indexes=$(counter unknown_index)
+check_not "a's index from another site draws nothing" evil_sends "$data" "$data"
+check "and is counted too" test "$(counter unknown_index)" -ge $((indexes + 2))
+check "and forwards nothing either" test "$(forwarded)" -eq "$before"
+"$TOOL" "$DIR" remove 5
+
+# --- the writer of the maps dies
+(while :; do update_endpoints; sleep 0.2; done) &
+writer=$!
+on a ping -i0.1 -c30 -W1 10.99.0.2 >"$T/ping" &
+pinging=$!
+wait_for 5 grep -q 'icmp_seq=10 ' "$T/ping"
+{ kill -9 $writer && wait $writer; } 2>/dev/null
+wait $pinging
+check "the death of the maps' writer interrupts nothing" grep -q ' 0% packet loss' "$T/ping"
+check "a reload keeps the sessions" load
+check "no packet is missed after it" on a ping -c3 -i0.1 -W1 10.99.0.2
+
+# --- revocation
+received_by() { on "$1" sed -n 's/^ *wg0: *[0-9]* *\([0-9]*\) .*/\1/p' /proc/net/dev; }
+refused() { [[ $(counter pair_refused) -gt 0 ]]; }
+on a ping -i0.02 -W1 10.99.0.2 >"$T/ping" 2>&1 &
+pinging=$!
+wait_for 5 grep -q 'icmp_seq=20 ' "$T/ping"
+"$TOOL" "$DIR" unpair 1 2
+cut=$(grep -c 'bytes from' "$T/ping")
+cut_b=$(received_by b)
+wait_for 5 refused
+on a ping -c10 -i0.05 -W1 10.99.0.2 >/dev/null
+# one answer may have been between the site and ping's output when the map changed
+check "a removed pair is cut at the next packet" test "$(grep -c 'bytes from' "$T/ping")" -le $((cut + 1))
+check "b receives nothing more" test "$(received_by b)" -le $((cut_b + 1))
+kill $pinging
+wait $pinging 2>/dev/null
+check "management is not cut" sites_reach_hub
+"$TOOL" "$DIR" pair 1 2 600
+again a b 203.0.113.1:$PORT 10.99.0.2/32
+check "a pair that is set again works after a handshake" wait_for 15 ping_from a 10.99.0.2
+"$TOOL" "$DIR" pair 1 2 1
+expired() { on a ping -c1 -W1 10.99.0.2 >/dev/null || [[ $(counter expired) -gt 0 ]]; }
+check "a pair expires by itself" wait_for 10 expired
+"$TOOL" "$DIR" remove 4
+check_not "a removed site is cut" on c6 ping -c2 -i0.2 -W1 10.99.0.4
+
+# --- unloading
+check "unloads" on hub "$LOADER" --unload --bpffs "$DIR"
+check_not "no filter stays" on hub sh -c 'tc filter show dev eth0 ingress | grep .'
+check_not "no pins stay" test -e "$DIR"
+check "management goes on without the relay" sites_reach_hub
 finish
