@@ -109,9 +109,9 @@ static int read_term(struct cursor *cursor, struct policy_term *term)
 		term->operator= POLICY_NOT_EQUAL;
 	else if (take(cursor, "="))
 		term->operator= POLICY_EQUAL;
-	else if (take(cursor, "in ") || strncmp(cursor->at, "in(", 3) == 0)
+	else if (take(cursor, "in "))
 		term->operator= POLICY_IN;
-	else if (take(cursor, "notin ") || strncmp(cursor->at, "notin(", 6) == 0)
+	else if (take(cursor, "notin "))
 		term->operator= POLICY_NOT_IN;
 	else
 		return err_set(cursor->err,
