@@ -57,8 +57,8 @@ static void lint_members(struct lint *lint, const struct policy_rule *rule)
 	if (count_members(lint, &rule->from) == 0)
 		FIND(lint, "rule \"%s\": nobody matches from: %s", rule->name, rule->from.text);
 	if (rule->resource)
-		FIND(lint, "rule \"%s\": resources open nothing yet, gateways are not built",
-		     rule->name);
+		FIND(lint, "rule \"%s\": to: %s opens nothing, agents do not act as gateways",
+		     rule->name, rule->to.text);
 	else if (count_members(lint, &rule->to) == 0)
 		FIND(lint, "rule \"%s\": nobody matches to: %s", rule->name, rule->to.text);
 }

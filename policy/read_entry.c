@@ -2,6 +2,7 @@
 /* What rules, hosts, underlay entries and resources have in common: `any`, names that must differ, ranges. */
 #include "policy/sections.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,19 +77,25 @@ static int compare_places(const void *a, const void *b)
 	return (left->column > right->column) - (left->column < right->column);
 }
 
+static int refuse_name(struct reader *reader, const struct place *first, const struct place *second)
+{
+	char quoted[QUOTED_MAX];
+	char where[32] = "twice";
+
+	if (first->line)
+		(void)snprintf(where, sizeof(where), "in line %u already", first->line);
+	return err_at(reader->err, second->line, second->column,
+		      "name \"%s\" stands %s: rename one, flows and findings show it",
+		      quote(second->name, quoted), where);
+}
+
 int check_names(struct reader *reader)
 {
 	if (reader->n_names == 0)
 		return 0;
 	qsort(reader->names, reader->n_names, sizeof(*reader->names), compare_places);
-	for (size_t i = 1; i < reader->n_names; i++) {
-		const struct place *place = &reader->names[i];
-		char quoted[QUOTED_MAX];
-		if (strcasecmp(place[-1].name, place->name) == 0)
-			return err_at(
-				reader->err, place->line, place->column,
-				"name \"%s\" stands in line %u already: rename one, flows and findings show it",
-				quote(place->name, quoted), place[-1].line);
-	}
+	for (size_t i = 1; i < reader->n_names; i++)
+		if (strcasecmp(reader->names[i - 1].name, reader->names[i].name) == 0)
+			return refuse_name(reader, &reader->names[i - 1], &reader->names[i]);
 	return 0;
 }
