@@ -411,11 +411,11 @@ static int check_call(const struct trust *trust, const struct call_statement *ca
 				call->path);
 	if (trust_is_future(call->at, now))
 		return err_code(err, -EKEYREJECTED,
-				"call: made %lld s in the future; set the clocks",
-				(long long)(call->at - now));
+				"call: made %llu s in the future; set the clocks",
+				(unsigned long long)call->at - (unsigned long long)now);
 	if (call->at + TRUST_CLOCK_SKEW_S < now)
-		return err_code(err, -EKEYEXPIRED, "call: made %lld s ago; set the clocks",
-				(long long)(now - call->at));
+		return err_code(err, -EKEYEXPIRED, "call: made %llu s ago; set the clocks",
+				(unsigned long long)now - (unsigned long long)call->at);
 	return 0;
 }
 
