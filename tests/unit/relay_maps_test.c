@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The life of the pins (loading, adopting, refusing, unloading) and what relay.c writes into the maps. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <sys/wait.h>
+#include "tests/unit/relay_bed.h"
+
+#define NOBODY 65534
+
+static bool permitted;
+
+static int each_start(void **unused)
+{
+	if (permitted)
+		assert_true(bed_start_again());
+	return 0;
+}
+
+static int each_stop(void **unused)
+{
+	if (permitted)
+		bed_stop();
+	return 0;
+}
+
+static void set_layout(uint32_t version)
+{
+	uint32_t zero = 0;
+	struct relay_layout layout = {.version = version};
+	int fd = bpf_obj_get(BED_DIR "/layout");
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_update_elem(fd, &zero, &layout, BPF_ANY), 0);
+	close(fd);
+}
+
+static void site_up(uint32_t site)
+{
+	struct key key = bed_key(site);
+	struct endpoint endpoint = bed_endpoint(false, site);
+	assert_int_equal(relay_site_set(relay, site, &key, NULL, BED_ALWAYS), 0);
+	assert_int_equal(relay_site_endpoint(relay, site, &endpoint), 0);
+}
+
+static uint32_t owner_of(const struct endpoint *endpoint)
+{
+	struct relay_endpoint key = {.port = htons(endpoint->port), .family = RELAY_IPV4};
+	struct relay_owner owner = {0};
+	memcpy(key.address, endpoint->addr.bytes, 4);
+	int fd = bpf_obj_get(BED_DIR "/endpoints");
+	assert_true(fd >= 0);
+	bpf_map_lookup_elem(fd, &key, &owner);
+	close(fd);
+	return owner.site;
+}
+
+static void test_second_load_adopts(void **unused)
+{
+	struct err err;
+	bool adopted = false;
+	if (!permitted)
+		skip();
+	site_up(1);
+	assert_int_equal(bed_load(0, &adopted, &err), 0);
+	assert_true(adopted);
+	struct endpoint endpoint = bed_endpoint(false, 1);
+	assert_int_equal(owner_of(&endpoint), 1);
+	assert_string_equal(relay_attachment(relay), "tc");
+}
+
+static void test_other_layout_is_refused(void **unused)
+{
+	struct err err;
+	struct relay *other = NULL;
+	bool adopted;
+	if (!permitted)
+		skip();
+	set_layout(RELAY_LAYOUT + 1);
+	assert_int_equal(bed_load(0, &adopted, &err), -EPROTONOSUPPORT);
+	assert_non_null(strstr(err.text, "--unload"));
+	assert_int_equal(relay_open(BED_DIR, &other), -EPROTONOSUPPORT);
+	assert_null(other);
+	assert_int_equal(access(BED_DIR "/sessions", F_OK), 0); /* untouched */
+	assert_int_equal(relay_unload(BED_DIR, &err), 0);
+	assert_int_equal(relay_open(BED_DIR, &other), -ENOENT);
+	assert_int_equal(bed_load(0, &adopted, &err), 0);
+	assert_false(adopted);
+}
+
+/* A load that ended before its last step left maps without "layout". */
+static void test_leftovers_are_not_adopted(void **unused)
+{
+	struct err err;
+	bool adopted = true;
+	if (!permitted)
+		skip();
+	site_up(1);
+	assert_int_equal(unlink(BED_DIR "/layout"), 0);
+	assert_int_equal(bed_load(0, &adopted, &err), 0);
+	assert_false(adopted);
+	struct endpoint endpoint = bed_endpoint(false, 1);
+	assert_int_equal(owner_of(&endpoint), 0);
+}
+
+static void test_errors_leave_nothing(void **unused)
+{
+	struct err err = {0};
+	bool adopted;
+	if (!permitted)
+		skip();
+	struct relay_load load = {
+		.bpffs_dir = BED_BPFFS "/other", .interfaces = {"nosuch0"}, .interface_count = 1};
+	assert_int_equal(relay_load(&load, &adopted, &err), -ENODEV);
+	assert_non_null(strstr(err.text, "nosuch0"));
+	assert_int_equal(access(load.bpffs_dir, F_OK), -1);
+	load = (struct relay_load){.bpffs_dir = "/dev/shm/relay-test"};
+	assert_int_equal(relay_load(&load, &adopted, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "bpf filesystem"));
+	assert_int_equal(access(load.bpffs_dir, F_OK), -1);
+	load.bpffs_dir = BED_BPFFS "/no/such/folder";
+	assert_int_equal(relay_load(&load, &adopted, &err), -ENOENT);
+	assert_int_equal(relay_unload(BED_BPFFS "/other", &err), 0);
+}
+
+/* The owner writes maps without a capability; nobody else does, and the owner cannot put other maps in their place. */
+static int as_user(uid_t uid)
+{
+	struct relay *mine = NULL;
+	struct key key = bed_key(7);
+	if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
+		return 99;
+	int r = relay_open(BED_DIR, &mine);
+	if (r == 0)
+		r = relay_site_set(mine, 7, &key, NULL, BED_ALWAYS);
+	if (r == 0)
+		r = relay_pair_set(mine, 7, 8, BED_ALWAYS);
+	if (r == 0)
+		r = relay_site_remove(mine, 7);
+	if (r == 0 && unlink(BED_DIR "/pairs") == 0)
+		r = -EEXIST;
+	relay_close(mine);
+	return -r;
+}
+
+static int in_child(uid_t uid)
+{
+	int status;
+	pid_t child = fork();
+	if (child == 0)
+		_exit(as_user(uid));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_owner(void **unused)
+{
+	struct err err;
+	bool adopted;
+	if (!permitted)
+		skip();
+	assert_int_equal(in_child(NOBODY), EACCES);
+	assert_int_equal(relay_unload(BED_DIR, &err), 0);
+	assert_int_equal(bed_load(NOBODY, &adopted, &err), 0);
+	assert_int_equal(in_child(NOBODY), 0);
+	assert_int_equal(in_child(NOBODY - 1), EACCES);
+}
+
+static void test_endpoints(void **unused)
+{
+	if (!permitted)
+		skip();
+	struct endpoint first = bed_endpoint(false, 1), second = bed_endpoint(false, 2),
+			third = bed_endpoint(false, 3);
+	struct key key = bed_key(2);
+	assert_int_equal(relay_site_endpoint(relay, 1, &first), -ENOENT);
+	site_up(1);
+	site_up(2);
+	assert_int_equal(relay_site_endpoint(relay, 2, &first), -EADDRINUSE);
+	assert_int_equal(owner_of(&first), 1);
+	assert_int_equal(owner_of(&second), 2);
+	/* 1 moves: its old endpoint is free, and 2 may have it */
+	assert_int_equal(relay_site_endpoint(relay, 1, &third), 0);
+	assert_int_equal(owner_of(&first), 0);
+	assert_int_equal(relay_site_endpoint(relay, 2, &first), 0);
+	assert_int_equal(owner_of(&first), 2);
+	assert_int_equal(owner_of(&second), 0);
+	/* an expired site holds nothing; when it moves, the new owner's key stays */
+	assert_int_equal(relay_site_set(relay, 2, &key, NULL, (struct mono){.us = 1}), 0);
+	assert_int_equal(relay_site_endpoint(relay, 1, &first), 0);
+	assert_int_equal(owner_of(&first), 1);
+	assert_int_equal(relay_site_endpoint(relay, 2, &second), 0);
+	assert_int_equal(owner_of(&first), 1);
+	assert_int_equal(relay_site_remove(relay, 2), 0);
+	assert_int_equal(owner_of(&first), 1);
+	assert_int_equal(owner_of(&second), 0);
+}
+
+/* Both forget, then both set: an exchange of endpoints. */
+static void test_swap(void **unused)
+{
+	if (!permitted)
+		skip();
+	struct endpoint first = bed_endpoint(false, 1), second = bed_endpoint(false, 2);
+	site_up(1);
+	site_up(2);
+	assert_int_equal(relay_site_endpoint(relay, 1, NULL), 0);
+	assert_int_equal(relay_site_endpoint(relay, 2, NULL), 0);
+	assert_int_equal(relay_site_endpoint(relay, 1, &second), 0);
+	assert_int_equal(relay_site_endpoint(relay, 2, &first), 0);
+	assert_int_equal(owner_of(&first), 2);
+	assert_int_equal(owner_of(&second), 1);
+}
+
+static void test_limits(void **unused)
+{
+	if (!permitted)
+		skip();
+	struct key key = bed_key(1);
+	struct endpoint unset = {0};
+	uint64_t packets, bytes;
+	assert_int_equal(relay_site_set(relay, 0, &key, NULL, BED_ALWAYS), -EINVAL);
+	assert_int_equal(relay_site_set(relay, RELAY_SITES_MAX + 1, &key, NULL, BED_ALWAYS),
+			 -EINVAL);
+	assert_int_equal(relay_site_set(relay, RELAY_SITES_MAX, &key, NULL, BED_ALWAYS), 0);
+	assert_int_equal(relay_site_endpoint(relay, RELAY_SITES_MAX, &unset), -EINVAL);
+	assert_int_equal(relay_site_endpoint(relay, 0, &unset), -EINVAL);
+	assert_int_equal(relay_site_remove(relay, 0), -EINVAL);
+	assert_int_equal(relay_pair_set(relay, 1, 1, BED_ALWAYS), -EINVAL);
+	assert_int_equal(relay_pair_set(relay, 0, 1, BED_ALWAYS), -EINVAL);
+	assert_int_equal(relay_pair_remove(relay, 1, 2), 0);
+	assert_int_equal(relay_set_hub(relay, &key, 0), -EINVAL);
+	assert_int_equal(relay_pair_traffic(relay, 1, 2, &packets, &bytes), -ENOENT);
+	for (uint32_t i = 0; i < RELAY_CANDIDATES_MAX; i++)
+		assert_int_equal(relay_pair_set(relay, 1, 2 + i, BED_ALWAYS), 0);
+	assert_int_equal(relay_pair_set(relay, 1, 2, BED_ALWAYS), 0);
+	assert_int_equal(relay_pair_set(relay, 1, 2000, BED_ALWAYS), -ENOSPC);
+	assert_int_equal(relay_pair_traffic(relay, 2000, 1, &packets, &bytes), -ENOENT);
+	assert_int_equal(relay_pair_remove(relay, 1, 500), 0);
+	assert_int_equal(relay_pair_set(relay, 1, 2000, BED_ALWAYS), 0);
+	assert_int_equal(relay_site_remove(relay, 1), 0);
+	assert_int_equal(relay_pair_traffic(relay, 2000, 1, &packets, &bytes), -ENOENT);
+	assert_int_equal(relay_pair_traffic(relay, 1, 2, &packets, &bytes), -ENOENT);
+}
+
+static int group_start(void **unused)
+{
+	permitted = bed_start();
+	if (permitted)
+		bed_stop();
+	return 0;
+}
+
+int main(void)
+{
+#define EACH(test) cmocka_unit_test_setup_teardown(test, each_start, each_stop)
+	const struct CMUnitTest tests[] = {
+		EACH(test_second_load_adopts),
+		EACH(test_other_layout_is_refused),
+		EACH(test_leftovers_are_not_adopted),
+		EACH(test_errors_leave_nothing),
+		EACH(test_owner),
+		EACH(test_endpoints),
+		EACH(test_swap),
+		EACH(test_limits),
+	};
+	return cmocka_run_group_tests(tests, group_start, NULL);
+}
