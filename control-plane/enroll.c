@@ -60,28 +60,34 @@ static int answer_redemption(const struct token_row *token, enum redeem_result r
 			      token->name);
 		return 0;
 	case REDEEM_EXPIRED:
-		reply_problem(reply, "token-expired", TRIED ": the token for %.127s has expired; create a new one",
+		reply_problem(reply, "token-expired",
+			      TRIED ": the token for %.127s has expired; create a new one",
 			      token->name);
 		return 0;
 	case REDEEM_REVOKED:
-		reply_problem(reply, "token-revoked", TRIED ": the token for %.127s was revoked; create a new one",
+		reply_problem(reply, "token-revoked",
+			      TRIED ": the token for %.127s was revoked; create a new one",
 			      token->name);
 		return 0;
 	case REDEEM_DEAD:
-		reply_problem(reply, "revoked", TRIED ": the identity %.127s that this token made was revoked",
+		reply_problem(reply, "revoked",
+			      TRIED ": the identity %.127s that this token made was revoked",
 			      token->name);
 		return 0;
 	case REDEEM_NAME_TAKEN:
 		reply_problem(reply, "conflict",
-			      TRIED ": a living identity is named %.127s; revoke it or use another name",
+			      TRIED
+			      ": a living identity is named %.127s; revoke it or use another name",
 			      token->name);
 		return 0;
 	case REDEEM_KEY_TAKEN:
-		reply_problem(reply, "conflict", TRIED ": an identity with this host's key exists; make new keys "
-						       "(a copied state folder?)");
+		reply_problem(reply, "conflict",
+			      TRIED ": an identity with this host's key exists; make new keys "
+				    "(a copied state folder?)");
 		return 0;
 	case REDEEM_FULL:
-		reply_problem(reply, "unavailable", TRIED ": the network is full (4096 identities); revoke some");
+		reply_problem(reply, "unavailable",
+			      TRIED ": the network is full (4096 identities); revoke some");
 		return 0;
 	}
 	return -EINVAL;

@@ -48,7 +48,8 @@ int hub_new(const struct hub_options *options, struct hub **ret, struct err *err
 		r = firewall_open(&hub->firewall);
 	if (r < 0)
 		return err_code(err, r, "cannot talk to the kernel about links and filters: %s%s",
-				strerror(-r), r == -EPERM ? "; root or CAP_NET_ADMIN is needed" : "");
+				strerror(-r),
+				r == -EPERM ? "; root or CAP_NET_ADMIN is needed" : "");
 	*ret = take_pointer(hub);
 	return 0;
 }
@@ -74,6 +75,11 @@ const char *hub_backend_name(const struct hub *hub)
 	if (!hub->wg)
 		return "none";
 	return hub->backend == WG_BACKEND_KERNEL ? "kernel" : "userspace";
+}
+
+unsigned int hub_index(const struct hub *hub)
+{
+	return hub->index;
 }
 
 const char *hub_ifname(const struct hub *hub)
@@ -141,7 +147,8 @@ static int open_or_create(struct hub *hub, bool *ret_created, struct err *err)
 		r = link_get(hub->link, hub->ifname, &info);
 	if (r < 0)
 		return err_code(err, r, "%s",
-				err && err->text[0] ? err->text : "cannot read the hub's interface");
+				err && err->text[0] ? err->text
+						    : "cannot read the hub's interface");
 	hub->index = info.index;
 	return 0;
 }

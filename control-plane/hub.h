@@ -49,5 +49,6 @@ int hub_remove_peer(struct hub *hub, const struct key *public_key);
 int hub_read(struct hub *hub, struct wg_device **ret);
 const char *hub_error(const struct hub *hub);
 const char *hub_backend_name(const struct hub *hub); /* "kernel", "userspace", "none" */
+unsigned int hub_index(const struct hub *hub);	     /* 0: there is no interface */
 const char *hub_ifname(const struct hub *hub);
 const struct key *hub_public_key(const struct hub *hub);

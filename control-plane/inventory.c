@@ -10,7 +10,6 @@ static void member_free(struct member *member)
 	identity_row_done(&member->row);
 	sd_event_source_disable_unref(member->deadline);
 	free(member->peers);
-	free(member->nonces);
 	free(member);
 }
 

@@ -13,16 +13,12 @@
 #include <systemd/sd-event.h>
 #include "api/http.h"
 #include "common/clock.h"
+#include "control-plane/hub_watch.h"
+#include "control-plane/nonce.h"
 #include "control-plane/store_identity.h"
 #include "policy/policy.h"
 
 #define MEMBERS_MAX 4096 /* site numbers: RELAY_SITES_MAX */
-#define NONCES_MAX  512	 /* calls of one identity within twice the clock skew; more are refused */
-
-struct nonce {
-	uint8_t bytes[16];
-	int64_t at;
-};
 
 struct member {
 	struct identity_row row;
@@ -39,10 +35,8 @@ struct member {
 	uint64_t poll_revision;	   /* what that poll has seen */
 	sd_event_source *deadline; /* of the poll */
 
-	struct nonce *nonces; /* owned ring, NONCES_MAX; NULL before the first call */
-	size_t next_nonce;
-
-	struct endpoint underlay; /* confirmed by a handshake, see hub_watch.h; unset: none */
+	struct nonces nonces;
+	struct hub_watch watch; /* its endpoint on the underlay */
 };
 
 struct inventory {

@@ -32,8 +32,7 @@ static struct limit_bucket *find(struct limit *limit, const struct addr *addr, s
 	struct limit_bucket *oldest = &limit->buckets[start];
 
 	for (size_t i = 0; i < NEIGHBOURHOOD; i++) {
-		struct limit_bucket *bucket =
-			&limit->buckets[(start + i) % LIMIT_ADDRESSES_MAX];
+		struct limit_bucket *bucket = &limit->buckets[(start + i) % LIMIT_ADDRESSES_MAX];
 
 		if (addr_equal(&bucket->addr, addr))
 			return bucket;

@@ -100,11 +100,11 @@ static int push_site(struct relay_feed *feed, const struct member *member, int64
 		site->key = member->row.k4;
 		site->lease_not_after = member->row.lease_not_after;
 	}
-	if (addr_is_set(&member->underlay.addr) &&
-	    !endpoint_equal(&site->endpoint, &member->underlay)) {
-		r = relay_site_endpoint(feed->relay, member->row.site, &member->underlay);
+	if (addr_is_set(&member->watch.confirmed.addr) &&
+	    !endpoint_equal(&site->endpoint, &member->watch.confirmed)) {
+		r = relay_site_endpoint(feed->relay, member->row.site, &member->watch.confirmed);
 		if (r == 0)
-			site->endpoint = member->underlay;
+			site->endpoint = member->watch.confirmed;
 	}
 	return r;
 }
@@ -113,6 +113,8 @@ static int drop_site(struct relay_feed *feed, uint32_t site)
 {
 	int r = relay_site_remove(feed->relay, site);
 
+	if (r == -ENOENT)
+		r = 0;
 	if (r == 0)
 		feed->sites[site] = (struct pushed_site){0};
 	return r;
@@ -121,9 +123,9 @@ static int drop_site(struct relay_feed *feed, uint32_t site)
 static int push_pair(struct relay_feed *feed, const struct member *a, const struct member *b,
 		     bool again, int64_t now)
 {
-	int64_t not_after = a->row.lease_not_after < b->row.lease_not_after ?
-				    a->row.lease_not_after :
-				    b->row.lease_not_after;
+	int64_t not_after = a->row.lease_not_after < b->row.lease_not_after
+				    ? a->row.lease_not_after
+				    : b->row.lease_not_after;
 	uint8_t mask, *byte = pair_byte(feed, a->row.site, b->row.site, &mask);
 	int r;
 
@@ -167,7 +169,7 @@ static int close_what_ended(struct relay_feed *feed, const struct member *const 
 		}
 		if (gone)
 			r = drop_site(feed, a);
-		result = r < 0 && r != -ENOENT ? r : result;
+		result = r < 0 ? r : result;
 	}
 	return result;
 }
@@ -231,5 +233,5 @@ int relay_feed_cut(struct relay_feed *feed, const struct member *member)
 		result = r < 0 ? r : result;
 	}
 	r = drop_site(feed, site);
-	return r < 0 && r != -ENOENT ? r : result;
+	return r < 0 ? r : result;
 }

@@ -39,12 +39,13 @@ void reply_problem(struct reply *reply, const char *code, const char *format, ..
 void reply_store_error(struct reply *reply, int code, const char *what)
 {
 	if (code == -ENOSPC)
-		reply_problem(reply, "storage-full",
-			      "cannot %s: the control plane's disk is full; make room, then try again",
-			      what);
+		reply_problem(
+			reply, "storage-full",
+			"cannot %s: the control plane's disk is full; make room, then try again",
+			what);
 	else if (code == -EBUSY)
-		reply_problem(reply, "unavailable",
-			      "cannot %s: the database is busy; try again", what);
+		reply_problem(reply, "unavailable", "cannot %s: the database is busy; try again",
+			      what);
 	else
 		reply_problem(reply, "internal", "cannot %s: %s; see the control plane's log", what,
 			      strerror(-code));

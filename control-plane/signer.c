@@ -23,6 +23,7 @@
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/file.h"
+#include "control-plane/state_path.h"
 #include "trust/envelope.h"
 #include "trust/statement.h"
 
@@ -115,7 +116,8 @@ static void serve(int fd, const struct held *held)
 			continue;
 		if (n <= 0)
 			return; /* the control plane ended */
-		if (n != sizeof(request) || memchr(request.reason, 0, sizeof(request.reason)) == NULL)
+		if (n != sizeof(request) ||
+		    memchr(request.reason, 0, sizeof(request.reason)) == NULL)
 			answer.error = -EINVAL;
 		else
 			answer.error = sign(held, &request, &answer);
@@ -129,10 +131,10 @@ static int read_network(const char *state_dir, struct network_id *ret)
 	char path[PATH_MAX];
 	_cleanup_(freep) char *text = NULL;
 	size_t length;
-	int r;
+	int r = state_path(state_dir, SIGNER_NETWORK_FILE, path);
 
-	snprintf(path, sizeof(path), "%s/" SIGNER_NETWORK_FILE, state_dir);
-	r = file_read(path, 64, &text, &length);
+	if (r == 0)
+		r = file_read(path, 64, &text, &length);
 	if (r < 0)
 		return r;
 	text[strcspn(text, "\n")] = '\0';
@@ -147,8 +149,8 @@ static int load(const char *state_dir, struct held *held, struct err *err)
 	if (r < 0)
 		return err_code(err, r, "cannot read %.150s/%s: %s", state_dir, SIGNER_NETWORK_FILE,
 				strerror(-r));
-	snprintf(path, sizeof(path), "%s/" SIGNER_KEY_FILE, state_dir);
-	return signing_key_load(path, &held->key, err);
+	r = state_path(state_dir, SIGNER_KEY_FILE, path);
+	return r < 0 ? r : signing_key_load(path, &held->key, err);
 }
 
 /* Root gives itself up where the host has a user for it; the key is in memory by then. */

@@ -14,11 +14,11 @@
 #include "common/err.h"
 #include "common/identity.h"
 
-#define SIGNER_TIMEOUT_MS  5000
-#define SIGNER_REASON_MAX  128
-#define SIGNER_ANSWER_MAX  4096
-#define SIGNER_USER	   "sortie-sign"
-#define SIGNER_KEY_FILE	   "keys/control"
+#define SIGNER_TIMEOUT_MS   5000
+#define SIGNER_REASON_MAX   128
+#define SIGNER_ANSWER_MAX   4096
+#define SIGNER_USER	    "sortie-sign"
+#define SIGNER_KEY_FILE	    "keys/control"
 #define SIGNER_NETWORK_FILE "network" /* the network id in hex */
 
 struct signer;

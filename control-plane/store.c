@@ -300,8 +300,7 @@ const char *store_error(const struct store *store)
 
 int store_meta_get(struct store *store, const char *key, char **ret)
 {
-	_cleanup_(query_done) struct query q =
-		query(store, "SELECT value FROM meta WHERE key = ?");
+	_cleanup_(query_done) struct query q = query(store, "SELECT value FROM meta WHERE key = ?");
 	char *value;
 	int r;
 
@@ -436,9 +435,10 @@ static int open_file(const char *path, int flags, struct err *err)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || (st.st_mode & 077))
-		return err_code(err, -EPERM,
-				"the database %.150s can be read by others: chmod 0600 and look who did",
-				path);
+		return err_code(
+			err, -EPERM,
+			"the database %.150s can be read by others: chmod 0600 and look who did",
+			path);
 	return 0;
 }
 

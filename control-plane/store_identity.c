@@ -97,7 +97,8 @@ int store_identity_list(struct store *store, bool dead,
 			int (*on_identity)(const struct identity_row *row, void *data), void *data)
 {
 	_cleanup_(query_done) struct query q =
-		query(store, IDENTITY_SELECT "WHERE i.state <> 'dead' OR ? ORDER BY i.name, i.created_at");
+		query(store,
+		      IDENTITY_SELECT "WHERE i.state <> 'dead' OR ? ORDER BY i.name, i.created_at");
 	int r;
 
 	query_bind_int(&q, dead);
@@ -265,8 +266,7 @@ static int set_lease_locked(struct store *store, struct change *change, const ch
 int store_identity_set_lease(struct store *store, const struct id *id, const char *envelope,
 			     int64_t not_after, int64_t now, uint64_t *ret_revision)
 {
-	struct change change = {
-		.id = id, .actor = "control", .action = "lease-signed", .now = now};
+	struct change change = {.id = id, .actor = "control", .action = "lease-signed", .now = now};
 	int r = store_begin(store);
 
 	if (r < 0)
@@ -342,10 +342,8 @@ static int suspend_locked(struct store *store, struct change *change, bool suspe
 int store_identity_suspend(struct store *store, const struct id *id, bool suspend,
 			   const char *actor, int64_t now, uint64_t *ret_revision)
 {
-	struct change change = {.id = id,
-				.actor = actor,
-				.action = suspend ? "suspended" : "resumed",
-				.now = now};
+	struct change change = {
+		.id = id, .actor = actor, .action = suspend ? "suspended" : "resumed", .now = now};
 	int r = store_begin(store);
 
 	if (r < 0)

@@ -56,13 +56,14 @@ static int take_ipv4(struct store *store, const struct prefix *range, struct add
 /* The number behind the greatest in use, else the first gap; 0 when all are taken. */
 static int free_site(struct store *store, uint32_t *ret)
 {
-	_cleanup_(query_done) struct query q =
-		query(store, "SELECT CASE WHEN COALESCE(MAX(site), 0) < ?1 THEN COALESCE(MAX(site), 0) + 1 "
-			     "ELSE (SELECT COALESCE(MIN(n), 0) FROM ("
-			     " SELECT 1 AS n WHERE NOT EXISTS (SELECT 1 FROM identities WHERE site = 1)"
-			     " UNION ALL SELECT MIN(a.site) + 1 FROM identities a WHERE a.site < ?1 AND "
-			     " NOT EXISTS (SELECT 1 FROM identities b WHERE b.site = a.site + 1))) END "
-			     "FROM identities");
+	_cleanup_(query_done) struct query q = query(
+		store,
+		"SELECT CASE WHEN COALESCE(MAX(site), 0) < ?1 THEN COALESCE(MAX(site), 0) + 1 "
+		"ELSE (SELECT COALESCE(MIN(n), 0) FROM ("
+		" SELECT 1 AS n WHERE NOT EXISTS (SELECT 1 FROM identities WHERE site = 1)"
+		" UNION ALL SELECT MIN(a.site) + 1 FROM identities a WHERE a.site < ?1 AND "
+		" NOT EXISTS (SELECT 1 FROM identities b WHERE b.site = a.site + 1))) END "
+		"FROM identities");
 	int r;
 
 	query_bind_int(&q, SITES_MAX);
@@ -124,13 +125,14 @@ static int record(struct store *store, const struct redemption *redemption, cons
 {
 	char object[ID_HEX_MAX];
 
-	return store_audit_add(store, &(struct audit_entry){
-					      .at = redemption->now,
-					      .actor = redemption->actor,
-					      .action = action,
-					      .object = id_format(&redemption->identity->id, object),
-					      .detail = detail,
-				      });
+	return store_audit_add(store,
+			       &(struct audit_entry){
+				       .at = redemption->now,
+				       .actor = redemption->actor,
+				       .action = action,
+				       .object = id_format(&redemption->identity->id, object),
+				       .detail = detail,
+			       });
 }
 
 /* The token is ours: the identity comes to life, or all of it is rolled back (a positive result says why). */

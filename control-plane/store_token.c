@@ -103,11 +103,16 @@ static int add_locked(struct store *store, const struct token_row *token, const 
 	return r < 0 ? r : store_raise_revision(store, &revision);
 }
 
-int store_token_add(struct store *store, const struct token_row *token, const char *actor)
+int store_token_add(struct store *store, const struct token_row *tokens, size_t n,
+		    const char *actor)
 {
 	int r = store_begin(store);
 
-	return r < 0 ? r : store_end(store, add_locked(store, token, actor));
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = add_locked(store, &tokens[i], actor);
+	return store_end(store, r);
 }
 
 static int read_one(struct query *q, struct token_row *ret)
@@ -137,11 +142,11 @@ int store_token_by_join_key(struct store *store, const struct key *join_key, str
 	return read_one(&q, ret);
 }
 
-int store_token_list(struct store *store, int (*on_token)(const struct token_row *token, void *data),
-		     void *data)
+int store_token_list(struct store *store,
+		     int (*on_token)(const struct token_row *token, void *data), void *data)
 {
-	_cleanup_(query_done) struct query q =
-		query(store, "SELECT " TOKEN_COLUMNS "FROM tokens ORDER BY created_at DESC, join_key");
+	_cleanup_(query_done) struct query q = query(
+		store, "SELECT " TOKEN_COLUMNS "FROM tokens ORDER BY created_at DESC, join_key");
 	int r;
 
 	while ((r = query_step(&q)) > 0) {

@@ -30,13 +30,14 @@ struct token_row {
 void token_row_done(struct token_row *token);
 const char *token_state_name(enum token_state state);
 
-/* -EEXIST where the join key or the one-time key is known already. */
-int store_token_add(struct store *store, const struct token_row *token, const char *actor);
+/* All or none. -EEXIST where a join key or a one-time key is known already. */
+int store_token_add(struct store *store, const struct token_row *tokens, size_t n,
+		    const char *actor);
 int store_token_by_address(struct store *store, const struct addr *address, struct token_row *ret);
 int store_token_by_join_key(struct store *store, const struct key *join_key, struct token_row *ret);
 /* All tokens, newest first. The row is borrowed during the call. */
-int store_token_list(struct store *store, int (*on_token)(const struct token_row *token, void *data),
-		     void *data);
+int store_token_list(struct store *store,
+		     int (*on_token)(const struct token_row *token, void *data), void *data);
 /* Only a new token can be revoked. -ENOENT, -EALREADY (used or revoked). */
 int store_token_revoke(struct store *store, const struct key *join_key, const char *actor,
 		       int64_t now);

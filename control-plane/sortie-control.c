@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sortie-control: the command line. */
+#include <errno.h>
+#include <getopt.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include "api/code.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "control-plane/control.h"
+#include "control-plane/init.h"
+
+#define DEFAULT_STATE  "/var/lib/sortie-control"
+#define DEFAULT_SOCKET "/run/sortie/control.sock"
+
+static const char usage_text[] =
+	"usage: sortie-control init --network NAME --endpoint HOST:PORT [--endpoint ...] [--state DIR]\n"
+	"                           [--ipv4 CIDR|none] [--mtu N]\n"
+	"       sortie-control run [--state DIR] [--interface sortie0] [--backend auto|kernel|userspace]\n"
+	"                          [--bpffs DIR] [--socket PATH]\n"
+	"       sortie-control --version\n"
+	"\n"
+	"init makes a network: its keys, its root statement and its database, in DIR (" DEFAULT_STATE
+	").\n"
+	"run serves it: the hub's WireGuard interface, enrolment and API inside the tunnel, and the\n"
+	"Unix socket that `sortie` talks to (" DEFAULT_SOCKET ").\n";
+
+static int usage(void)
+{
+	fputs(usage_text, stderr);
+	return EXIT_USAGE;
+}
+
+static int complain(const char *what, const struct err *err)
+{
+	fprintf(stderr, "sortie-control %s: %s\n", what, err->text);
+	return EXIT_FAILED;
+}
+
+/* Secrets and database must never be readable by others, not even in a core file. */
+static void harden(void)
+{
+	const struct rlimit none = {0};
+
+	umask(077);
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* ---- init ---- */
+
+static bool take_init_option(int option, struct init_options *options)
+{
+	char *end;
+	unsigned long mtu;
+
+	switch (option) {
+	case 's':
+		options->state_dir = optarg;
+		return true;
+	case 'n':
+		options->network = optarg;
+		return true;
+	case 'e':
+		if (options->n_endpoints == TOKEN_ENDPOINTS_MAX)
+			return false;
+		options->endpoints[options->n_endpoints++] = optarg;
+		return true;
+	case '4':
+		options->ipv4 = strcmp(optarg, "none") == 0 ? INIT_IPV4_NONE : INIT_IPV4_GIVEN;
+		return options->ipv4 == INIT_IPV4_NONE ||
+		       prefix_parse(optarg, &options->overlay4) == 0;
+	case 'm':
+		mtu = strtoul(optarg, &end, 10);
+		options->mtu = (uint16_t)(mtu > UINT16_MAX ? 0 : mtu);
+		return *end == '\0' && *optarg != '\0';
+	default:
+		return false;
+	}
+}
+
+static int run_init(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{"state", required_argument, NULL, 's'},
+		{"network", required_argument, NULL, 'n'},
+		{"endpoint", required_argument, NULL, 'e'},
+		{"ipv4", required_argument, NULL, '4'},
+		{"mtu", required_argument, NULL, 'm'},
+		{0},
+	};
+	struct init_options options = {.state_dir = DEFAULT_STATE, .mtu = INIT_MTU};
+	struct err err = {0};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) >= 0)
+		if (!take_init_option(option, &options))
+			return usage();
+	if (optind != argc || !options.network || options.n_endpoints == 0)
+		return usage();
+	if (init_network(&options, &err) < 0)
+		return complain("init", &err);
+	printf("network %s made in %s\n"
+	       "root key is online: no protection against this host until keys/root is moved away\n"
+	       "next: sortie-control run --state %s\n",
+	       options.network, options.state_dir, options.state_dir);
+	return EXIT_OK;
+}
+
+/* ---- run ---- */
+
+static bool take_backend(const char *text, enum wg_backend *ret)
+{
+	static const char *const names[] = {
+		[WG_BACKEND_AUTO] = "auto",
+		[WG_BACKEND_KERNEL] = "kernel",
+		[WG_BACKEND_USERSPACE] = "userspace",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*ret = (enum wg_backend)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool take_run_option(int option, struct control_options *options)
+{
+	switch (option) {
+	case 's':
+		options->state_dir = optarg;
+		return true;
+	case 'i':
+		options->ifname = optarg;
+		return *optarg && strlen(optarg) < IFNAMSIZ && !strpbrk(optarg, "/ :");
+	case 'b':
+		return take_backend(optarg, &options->backend);
+	case 'f':
+		options->bpffs_dir = optarg;
+		return true;
+	case 'u':
+		options->socket_path = optarg;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Only the default's folder is made: a path that somebody names is his to prepare. */
+static int prepare_socket(const struct control_options *options, struct err *err)
+{
+	int r;
+
+	if (strcmp(options->socket_path, DEFAULT_SOCKET) != 0)
+		return 0;
+	r = mkdir("/run/sortie", 0755) < 0 && errno != EEXIST ? -errno : 0;
+	if (r < 0)
+		return err_code(err, r, "cannot make /run/sortie: %s; name another with --socket",
+				strerror(-r));
+	chmod("/run/sortie", 0755); /* the umask took it */
+	return 0;
+}
+
+static int serve(const struct control_options *options, struct err *err)
+{
+	_cleanup_(signer_stopp) struct signer *signer = NULL;
+	_cleanup_(closep) int lock = -1;
+	int r = folder_lock(options->state_dir, &lock);
+
+	if (r == -EWOULDBLOCK)
+		return err_code(err, r, "another sortie-control runs with the state folder %.150s",
+				options->state_dir);
+	if (r < 0)
+		return err_code(err, r, "cannot use the state folder %.150s: %s%s",
+				options->state_dir, strerror(-r),
+				r == -ENOENT ? "; make it with `sortie-control init`" : "");
+	r = signer_start(options->state_dir, &signer, err);
+	if (r == 0)
+		r = prepare_socket(options, err);
+	return r < 0 ? r : control_run(options, signer, err);
+}
+
+static int run_run(int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{"state", required_argument, NULL, 's'},
+		{"interface", required_argument, NULL, 'i'},
+		{"backend", required_argument, NULL, 'b'},
+		{"bpffs", required_argument, NULL, 'f'},
+		{"socket", required_argument, NULL, 'u'},
+		{0},
+	};
+	struct control_options options = {
+		.state_dir = DEFAULT_STATE,
+		.ifname = "sortie0",
+		.backend = WG_BACKEND_AUTO,
+		.socket_path = DEFAULT_SOCKET,
+	};
+	struct err err = {0};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) >= 0)
+		if (!take_run_option(option, &options))
+			return usage();
+	if (optind != argc)
+		return usage();
+	log_init("sortie-control", LOG_LEVEL_INFO);
+	if (serve(&options, &err) < 0)
+		return complain("run", &err);
+	return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	harden();
+	if (sodium_init() < 0) {
+		fputs("sortie-control: libsodium does not start\n", stderr);
+		return EXIT_FAILED;
+	}
+	if (argc < 2)
+		return usage();
+	if (strcmp(argv[1], "init") == 0)
+		return run_init(argc - 1, argv + 1);
+	if (strcmp(argv[1], "run") == 0)
+		return run_run(argc - 1, argv + 1);
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("sortie-control %s\n", SORTIE_VERSION);
+		return EXIT_OK;
+	}
+	return usage();
+}
