@@ -144,28 +144,38 @@ static void read_message(struct answer *answer, const struct nlmsghdr *message)
 	}
 }
 
+const struct nlmsghdr *message_next(const uint8_t **at, size_t *left, int *error)
+{
+	const struct nlmsghdr *message = (const struct nlmsghdr *)(const void *)*at;
+	size_t whole;
+
+	if (!*left)
+		return NULL;
+	if (*left < sizeof(*message) || message->nlmsg_len < sizeof(*message) ||
+	    message->nlmsg_len > *left) {
+		*error = -EBADMSG;
+		return NULL;
+	}
+	whole = MNL_ALIGN((size_t)message->nlmsg_len);
+	if (whole > *left)
+		whole = *left;
+	*at += whole;
+	*left -= whole;
+	return message;
+}
+
 void answer_feed(struct answer *answer, const void *bytes, size_t length)
 {
 	const uint8_t *at = bytes;
+	const struct nlmsghdr *message;
+	int error = 0;
 
-	while (length && !answer->done) {
-		const struct nlmsghdr *message = (const struct nlmsghdr *)(const void *)at;
-		size_t whole;
-
-		if (length < sizeof(*message) || message->nlmsg_len < sizeof(*message) ||
-		    message->nlmsg_len > length) {
-			fail(answer, -EBADMSG);
-			return;
-		}
+	while (!answer->done && (message = message_next(&at, &length, &error)))
 		if (message->nlmsg_seq == answer->sequence &&
 		    (!answer->port || !message->nlmsg_pid || message->nlmsg_pid == answer->port))
 			read_message(answer, message);
-		whole = MNL_ALIGN((size_t)message->nlmsg_len);
-		if (whole >= length)
-			return;
-		at += whole;
-		length -= whole;
-	}
+	if (error)
+		fail(answer, error);
 }
 
 int answer_result(const struct answer *answer)

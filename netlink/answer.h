@@ -30,6 +30,12 @@ void answer_feed(struct answer *answer, const void *bytes, size_t length);
 int answer_result(const struct answer *answer);
 
 /*
+ * Takes the next message off a datagram; NULL at its end. *error becomes -EBADMSG where the rest is no message.
+ * mnl_nlmsg_ok() is not used: it takes a length of 2 GiB and more for a negative number and lets it pass.
+ */
+const struct nlmsghdr *message_next(const uint8_t **at, size_t *left, int *error);
+
+/*
  * Sorts attributes by type into table[0..max], a later one wins, unknown types are skipped.
  * -EBADMSG where lengths do not add up.
  */

@@ -104,11 +104,14 @@ static unsigned int message_index(const struct nlmsghdr *message)
 
 static void read_datagram(struct link_events *events, size_t length)
 {
-	const struct nlmsghdr *message = (const struct nlmsghdr *)events->buffer;
-	int left = (int)length;
+	const uint8_t *at = events->buffer;
+	const struct nlmsghdr *message;
+	int error = 0;
 
-	for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
+	while ((message = message_next(&at, &length, &error)))
 		remember(events, message_index(message));
+	if (error)
+		remember(events, 0);
 }
 
 /* 1: read something, 0: nothing there, else a negative errno. */

@@ -143,12 +143,20 @@ static void on_message(struct nflog *nflog, const struct nlmsghdr *message)
 	nflog->on_packet(&decoded.packet, nflog->data);
 }
 
+static void read_datagram(struct nflog *nflog, size_t length)
+{
+	const uint8_t *at = nflog->buffer;
+	const struct nlmsghdr *message;
+	int error = 0;
+
+	while ((message = message_next(&at, &length, &error)))
+		on_message(nflog, message);
+}
+
 /* 1: read something, 0: nothing there, else a negative errno. */
 static int receive(struct nflog *nflog)
 {
-	const struct nlmsghdr *message = (const struct nlmsghdr *)nflog->buffer;
 	ssize_t n = recv(nflog_fd(nflog), nflog->buffer, sizeof(nflog->buffer), MSG_DONTWAIT);
-	int left = (int)n;
 
 	if (n < 0 && errno == ENOBUFS) {
 		nflog->overrun = true;
@@ -156,8 +164,7 @@ static int receive(struct nflog *nflog)
 	}
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
-		on_message(nflog, message);
+	read_datagram(nflog, (size_t)n);
 	return 1;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/cleanup.h"
+#include "netlink/answer.h"
 #include "netlink/nflog_message.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -17,7 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct nflog_packet packet;
 	struct nflog_message message;
+	const struct nlmsghdr *next;
 	_cleanup_(freep) uint8_t *copy = malloc(size + 1);
+	const uint8_t *at = copy;
+	size_t length = size - 1;
+	int error = 0;
 
 	if (!copy || size < 1)
 		return 0;
@@ -25,9 +30,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] == 'p') {
 		if (nflog_decode_packet(copy, size - 1, &packet) == 0)
 			check(&packet);
-	} else if (mnl_nlmsg_ok((const struct nlmsghdr *)(void *)copy, (int)(size - 1))) {
-		if (nflog_decode_message((const struct nlmsghdr *)(void *)copy, &message) == 0)
-			check(&message.packet);
+		return 0;
 	}
+	while ((next = message_next(&at, &length, &error)))
+		if (nflog_decode_message(next, &message) == 0)
+			check(&message.packet);
 	return 0;
 }
