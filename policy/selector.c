@@ -262,22 +262,24 @@ bool policy_selects(const struct policy_selector *selector, const struct policy_
 	return selector->n_terms > 0;
 }
 
+/* snprintf() behind what stands already; text may be NULL where size is 0. Returns the new need. */
+static size_t append(char *text, size_t size, size_t used, const char *first, const char *second)
+{
+	bool room = used < size;
+
+	return used + (size_t)snprintf(room ? text + used : NULL, room ? size - used : 0, "%s%s",
+				       first, second);
+}
+
 size_t term_format(const struct policy_term *term, char *text, size_t size)
 {
 	static const char *const operators[] = {"=", "!=", " in (", " notin ("};
 	bool list = term->operator== POLICY_IN || term->operator== POLICY_NOT_IN;
-	size_t used = (size_t)snprintf(text, size, "%s%s", term->key, operators[term->operator]);
+	size_t used = append(text, size, 0, term->key, operators[term->operator]);
 
-	for (size_t i = 0; i < term->n_values; i++) {
-		size_t at = used < size ? used : size;
-		used += (size_t)snprintf(text + at, size - at, "%s%s", i ? "," : "",
-					 term->values[i]);
-	}
-	if (list) {
-		size_t at = used < size ? used : size;
-		used += (size_t)snprintf(text + at, size - at, ")");
-	}
-	return used;
+	for (size_t i = 0; i < term->n_values; i++)
+		used = append(text, size, used, i ? "," : "", term->values[i]);
+	return list ? append(text, size, used, ")", "") : used;
 }
 
 char *selector_format(const struct policy_selector *selector)
