@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Envelopes: what exactly is signed, strict Ed25519, thresholds, key files; and every statement there and back. */
 #include "tests/unit/trust_world.h"
+#include "common/file.h"
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -241,6 +242,35 @@ static void test_pinned_text(void **state)
 				     "\"payload\":\"{}\"}"));
 }
 
+/* docs/objects.md lists each object with each member, in the order of the tables. */
+static void test_documented(void **state)
+{
+	_cleanup_(freep) char *text = NULL;
+	const char *at;
+	size_t length;
+
+	assert_int_equal(file_read("docs/objects.md", 1 << 20, &text, &length), 0);
+	at = text;
+	for (size_t i = 0; trust_objects[i]; i++) {
+		char line[128];
+
+		(void)snprintf(line, sizeof(line), "\n**%s** `%s`\n", trust_objects[i]->name,
+			       trust_objects[i]->type);
+		at = strstr(text, line);
+		if (!at)
+			fail_msg("no section%s", line);
+		at += strlen(line) + strlen("\n| member | meaning |\n|---|---|");
+		for (size_t j = 0; j < trust_objects[i]->n_fields; j++) {
+			(void)snprintf(line, sizeof(line), "\n| `%s` | ",
+				       trust_objects[i]->fields[j].name);
+			if (strncmp(at, line, strlen(line)) != 0)
+				fail_msg("%s: expected%s", trust_objects[i]->name, line);
+			at = strchr(at + 1, '\n');
+		}
+		assert_int_equal(at[1], '\n'); /* no member more */
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +283,7 @@ int main(void)
 		cmocka_unit_test(test_key_file),
 		cmocka_unit_test(test_statements),
 		cmocka_unit_test(test_pinned_text),
+		cmocka_unit_test(test_documented),
 	};
 	if (sodium_init() < 0)
 		return 1;
