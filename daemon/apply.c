@@ -179,6 +179,18 @@ int kernel_verify_firewall(struct kernel *kernel, struct err *err)
 	return r;
 }
 
+int kernel_reopen_firewall(struct kernel *kernel, struct err *err)
+{
+	struct firewall *firewall = NULL;
+	int r = firewall_open(&firewall);
+
+	if (r < 0)
+		return err_code(err, r, "open the firewall anew: %s", strerror(-r));
+	firewall_close(kernel->firewall);
+	kernel->firewall = firewall;
+	return 0;
+}
+
 int kernel_counters(struct kernel *kernel, struct fw_counters *ret)
 {
 	return firewall_counters(kernel->firewall, ret);

@@ -48,6 +48,8 @@ int kernel_remove(struct kernel *kernel, const char *ifname, struct err *err);
 
 /* 1: the table differs from what was applied (err says where), 0: it does not. */
 int kernel_verify_firewall(struct kernel *kernel, struct err *err);
+/* Forgets what was applied, so that the next plan compares with what stands. */
+int kernel_reopen_firewall(struct kernel *kernel, struct err *err);
 int kernel_counters(struct kernel *kernel, struct fw_counters *ret);
 int kernel_device(struct kernel *kernel, const char *ifname, struct wg_device **ret);
 unsigned int kernel_interface_index(struct kernel *kernel, const char *ifname); /* 0: none */

@@ -74,8 +74,9 @@ static enum fw_mode firewall_mode(enum policy_mode mode)
 
 /* ---- shared by both interfaces ---- */
 
-static int add_wg_peer(struct desired *d, const struct key *public_key, const struct endpoint *hub,
-		       uint16_t keepalive, const struct addr *a6, const struct addr *a4)
+/* Every peer's endpoint is the hub's; none while its name is not resolved yet. */
+static int add_wg_peer(struct desired *d, const struct key *public_key, uint16_t keepalive,
+		       const struct addr *a6, const struct addr *a4)
 {
 	struct wg_peer *peer = &d->wg.peers[d->wg.n_peers];
 
@@ -84,7 +85,8 @@ static int add_wg_peer(struct desired *d, const struct key *public_key, const st
 		return -ENOMEM;
 	d->wg.n_peers++;
 	peer->public_key = *public_key;
-	peer->endpoint = *hub;
+	if (d->fw.n_hubs)
+		peer->endpoint = d->fw.hubs[0];
 	peer->keepalive = keepalive;
 	if (addr_is_set(a6))
 		peer->allowed[peer->n_allowed++] = prefix_host(a6);
@@ -114,18 +116,17 @@ static void add_route(struct desired *d, const struct prefix *destination, bool 
 	};
 }
 
-static int copy_hubs(struct desired *d, const struct endpoint *hubs, size_t n, struct err *err)
+static int copy_hubs(struct desired *d, const struct endpoint *hubs, size_t n)
 {
 	struct endpoint *copy;
 
-	if (n == 0)
-		return err_code(err, -ENOENT, "no endpoint of the hub is known");
 	if (n > DESIRED_HUBS_MAX)
 		n = DESIRED_HUBS_MAX;
-	copy = calloc(n, sizeof(*copy));
+	copy = calloc(n + 1, sizeof(*copy));
 	if (!copy)
 		return -ENOMEM;
-	memcpy(copy, hubs, n * sizeof(*copy));
+	if (n)
+		memcpy(copy, hubs, n * sizeof(*copy));
 	d->fw.hubs = copy;
 	d->fw.n_hubs = n;
 	return 0;
@@ -273,7 +274,7 @@ static int add_peer(struct build *b, struct fw_peer *fw_peers, size_t member, ui
 						      .ipv4 = peer->ipv4,
 						      .number = name->number,
 						      .lease_s = lease_s };
-	return add_wg_peer(d, &peer->k4, &b->input->hubs[0], 0, &peer->ipv6, &peer->ipv4);
+	return add_wg_peer(d, &peer->k4, 0, &peer->ipv6, &peer->ipv4);
 }
 
 /*
@@ -433,7 +434,7 @@ static int fill(struct build *b, struct err *err)
 	struct desired *d = b->desired;
 	bool admitted = input->view && !input->view->self_revoked;
 	size_t n_peers = input->view ? input->view->n_peers : 0;
-	int r = copy_hubs(d, input->hubs, input->n_hubs, err);
+	int r = copy_hubs(d, input->hubs, input->n_hubs);
 
 	if (r < 0)
 		return r;
@@ -455,7 +456,7 @@ static int fill(struct build *b, struct err *err)
 	d->wg.peers = calloc(n_peers + 1, sizeof(*d->wg.peers));
 	if (!d->wg.peers)
 		return -ENOMEM;
-	r = add_wg_peer(d, &input->root->hub_key, &input->hubs[0], DESIRED_HUB_KEEPALIVE_S,
+	r = add_wg_peer(d, &input->root->hub_key, DESIRED_HUB_KEEPALIVE_S,
 			&d->fw.hub6, &d->fw.hub4);
 	if (r == 0 && admitted && input->policy)
 		r = build_from_policy(b, err);
@@ -504,7 +505,7 @@ static int fill_join(const struct desired_join_input *input, struct desired *d, 
 	struct key onetime_public;
 	struct prefix hub;
 	struct addr self;
-	int r = copy_hubs(d, input->hubs, input->n_hubs, err);
+	int r = copy_hubs(d, input->hubs, input->n_hubs);
 
 	if (r < 0)
 		return r;
@@ -525,7 +526,7 @@ static int fill_join(const struct desired_join_input *input, struct desired *d, 
 	d->wg.peers = calloc(1, sizeof(*d->wg.peers));
 	if (!d->wg.peers)
 		return -ENOMEM;
-	return add_wg_peer(d, &input->token->hub_key, &input->hubs[0], 0, &d->fw.hub6,
+	return add_wg_peer(d, &input->token->hub_key, 0, &d->fw.hub6,
 			   &(struct addr){ 0 });
 }
 

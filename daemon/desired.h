@@ -57,12 +57,12 @@ struct desired_input {
 	enum policy_mode least_mode; /* the strictest that somebody on this host asked for; OBSERVE: nobody */
 	bool underlay_locked;
 	uint16_t listen_port;		/* as read back, 0 at first */
-	const struct endpoint *hubs;	/* the first is the one in use */
+	const struct endpoint *hubs;	/* the first is the one in use; none while names do not resolve */
 	size_t n_hubs;
 	uint32_t api_uid;
 };
 
-/* -ENOTUNIQ: two peers share an address or a key (err names them); -ENOENT: no hub endpoint known; -ENOMEM, -EFBIG. */
+/* -ENOTUNIQ: two peers share an address or a key (err says which); -ENOMEM, -EFBIG. */
 int desired_build(const struct desired_input *input, struct desired **ret, struct err *err);
 
 /* The temporary interface of an enrolment: the hub, and nothing else. */

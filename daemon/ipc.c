@@ -211,7 +211,6 @@ static void write_local_request(struct writer *w, const struct ipc_message *m)
 {
 	put_u32(w, m->local_request.uid);
 	put_u32(w, m->local_request.pid);
-	put_u32(w, m->local_request.privileged);
 	put_text(w, m->local_request.method);
 	put_text(w, m->local_request.path);
 	put_text(w, m->local_request.query);
@@ -220,18 +219,12 @@ static void write_local_request(struct writer *w, const struct ipc_message *m)
 
 static void read_local_request(struct reader *r, struct ipc_message *m)
 {
-	uint32_t privileged;
-
 	m->local_request.uid = get_u32(r);
 	m->local_request.pid = get_u32(r);
-	privileged = get_u32(r);
-	m->local_request.privileged = privileged == 1;
 	m->local_request.method = get_text(r, 16);
 	m->local_request.path = get_text(r, IPC_PATH_MAX);
 	m->local_request.query = get_text(r, IPC_PATH_MAX);
 	m->local_request.body = get_blob(r, IPC_REQUEST_MAX, &m->local_request.body_length);
-	if (privileged > 1)
-		r->failed = true;
 }
 
 static void write_local_answer(struct writer *w, const struct ipc_message *m)

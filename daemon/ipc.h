@@ -64,7 +64,6 @@ struct ipc_call_done {
 
 struct ipc_local_request {
 	uint32_t uid, pid; /* SO_PEERCRED */
-	bool privileged;   /* root or a member of the configured group */
 	const char *method, *path, *query;
 	const char *body;
 	size_t body_length;

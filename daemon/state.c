@@ -219,20 +219,28 @@ int state_load_floor(const struct state *state, struct state_floor *ret, struct 
 	return 0;
 }
 
+int state_check_floor(const struct state_floor *floor, const struct state_floor *now,
+		      struct err *err)
+{
+	if (now->root_version >= floor->root_version &&
+	    now->policy_version >= floor->policy_version)
+		return 0;
+	return err_code(err, -ESTALE,
+			"root %" PRIu64 ", policy %" PRIu64 " are older than root %" PRIu64
+			", policy %" PRIu64 ", which were in force here: refused",
+			now->root_version, now->policy_version, floor->root_version,
+			floor->policy_version);
+}
+
 int state_raise_floor(const struct state *state, struct state_floor *floor,
 		      const struct state_floor *now, struct err *err)
 {
 	struct state_floor raised = *now;
 	char text[128];
-	int length, r;
+	int length, r = state_check_floor(floor, now, err);
 
-	if (now->root_version < floor->root_version || now->policy_version < floor->policy_version)
-		return err_code(err, -ESTALE,
-				"the control plane offers root %" PRIu64 ", policy %" PRIu64
-				" but root %" PRIu64 ", policy %" PRIu64
-				" were in force here: refused",
-				now->root_version, now->policy_version, floor->root_version,
-				floor->policy_version);
+	if (r < 0)
+		return r;
 	if (raised.signed_at < floor->signed_at)
 		raised.signed_at = floor->signed_at;
 	if (memcmp(&raised, floor, sizeof(raised)) == 0)

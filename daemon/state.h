@@ -62,7 +62,10 @@ struct state_floor {
 };
 /* All zero where there is no file. -EINVAL where it is damaged. */
 int state_load_floor(const struct state *state, struct state_floor *ret, struct err *err);
-/* Writes where something grew; -ESTALE where a version would go down. floor is what stands, updated. */
+/* -ESTALE where a version would go down. */
+int state_check_floor(const struct state_floor *floor, const struct state_floor *now,
+		      struct err *err);
+/* The same, and writes where something grew. floor is what stands, updated. */
 int state_raise_floor(const struct state *state, struct state_floor *floor,
 		      const struct state_floor *now, struct err *err);
 

@@ -15,6 +15,19 @@ void view_free(struct view *view)
 	free(view);
 }
 
+bool view_drop_revoked(struct view *view, const struct trust *trust)
+{
+	size_t kept = 0, before = view->n_peers;
+
+	if (trust_revoked(trust, &view->self.id))
+		view->self_revoked = true;
+	for (size_t i = 0; i < before; i++)
+		if (!view->self_revoked && !trust_revoked(trust, &view->peers[i].id))
+			view->peers[kept++] = view->peers[i];
+	view->n_peers = kept;
+	return kept < before;
+}
+
 /* Appends "line\n" to a growing text. */
 static int append_line(char **text, const char *line)
 {

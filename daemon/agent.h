@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The agent of one host: what it is, knows and does, in one struct that the files of this folder share.
+ *
+ *	UNENROLLED --token--> ENROLLING --answer verified--> ENROLLED --leave--> UNENROLLED
+ *	                          |                             |
+ *	                          +-- refused, leave -----------+--> UNENROLLED
+ *
+ * Everything runs in callbacks of one loop; nothing waits but for the kernel and, before the kernel is told, the disk.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include "common/clock.h"
+#include "common/err.h"
+#include "daemon/apply.h"
+#include "daemon/child.h"
+#include "daemon/desired.h"
+#include "daemon/flowlog.h"
+#include "daemon/seen.h"
+#include "daemon/state.h"
+#include "daemon/view.h"
+#include "netlink/flows.h"
+#include "netlink/nflog.h"
+
+#define AGENT_PENDING_MAX 64
+
+enum agent_phase { AGENT_UNENROLLED, AGENT_ENROLLING, AGENT_ENROLLED };
+
+struct agent_options {
+	const char *state, *interface, *join_interface, *socket, *hosts, *group;
+	enum wg_backend backend;
+	enum policy_mode mode; /* OBSERVE: not asked for */
+	bool plan;		     /* print the plan and end */
+};
+
+/* Resolving the hub's endpoint texts, one after the other. */
+struct agent_hubs {
+	struct endpoint list[DESIRED_HUBS_MAX]; /* the first is in use */
+	size_t n;
+	struct endpoint found[DESIRED_HUBS_MAX]; /* of the round that runs */
+	size_t n_found;
+	size_t next; /* text asked for */
+	bool running;
+	uint64_t question;
+};
+
+/* The echo to the hub inside the tunnel. */
+struct agent_probe {
+	int fd; /* raw ICMPv6, opened before privileges went */
+	uint16_t sequence;
+	struct mono sent_at;
+	bool waiting; /* for the answer to sequence */
+	unsigned int misses, restarts;
+	bool answers;
+	uint32_t round_trip_us;
+	sd_event_source *io, *timer;
+};
+
+struct agent_sync {
+	uint64_t question; /* the call under way; 0: none */
+	struct mono asked_at;
+	unsigned int failures;
+	bool answers;	   /* the last call succeeded */
+	int64_t succeeded_at;
+	char problem[256]; /* of the last call; "" */
+	sd_event_source *retry, *readd;
+};
+
+struct agent_enroll {
+	struct join_token token; /* secret; only while enrolling */
+	char *request;		 /* body, byte for byte the same each time */
+	struct desired *desired; /* the interface that asks; NULL until it stands */
+	uint16_t listen_port;
+	bool sent;		 /* a packet may have reached the hub */
+	uint64_t question;
+	uint64_t waiter; /* local request that gets the answer; 0: nobody */
+	struct mono waiter_until;
+	unsigned int failures;
+	sd_event_source *timer;
+};
+
+struct agent {
+	struct agent_options options;
+	sd_event *event;
+	struct state *state;
+	struct kernel *kernel;
+	struct child *child;
+
+	enum agent_phase phase;
+	struct signing_key k3; /* secret */
+	struct key k4;	       /* secret */
+	struct key k4_public;
+	struct id id;
+	char name[NAME_MAX_TEXT]; /* from our own token statement; "" until enrolled */
+	struct join_token pins;	  /* no seed */
+	struct trust *trust;
+	struct seen *seen;
+	struct state_floor floor;
+	struct state_local local;
+	char *own_ipv4; /* our signed statement; NULL: the network has none */
+	struct addr ipv6, ipv4;
+	struct view *view;	 /* last good answer, verified; NULL before the first */
+	uint8_t cached_hash[32]; /* SHA-256 of its bytes */
+	uint16_t listen_port;	 /* WireGuard's, as read back; 0: not known yet */
+	struct desired *desired; /* what the kernel was last told */
+	uint64_t applied;	 /* revision that the kernel holds */
+	uint64_t repaired;
+	char trouble[256];	 /* why the kernel does not hold what it should; "" */
+
+	struct agent_hubs hubs;
+	struct agent_probe probe;
+	struct agent_sync sync;
+	struct agent_enroll enroll;
+	struct flowlog *flowlog;
+	struct nflog *nflog;
+	struct link_events *link_events;
+	sd_event_source *nflog_source, *link_source, *tick, *soon;
+
+	bool enforce_pending;
+	char pending[AGENT_PENDING_MAX][128];
+	size_t n_pending;
+	int64_t clock_offset; /* wall minus boottime, s: a step shows */
+	int64_t sleep_offset; /* boottime minus monotonic, us: a suspend shows */
+};
+
+/* ---- agent.c: life ---- */
+int agent_init(struct agent *agent, const struct agent_options *options, sd_event *event,
+	       struct err *err);
+void agent_done(struct agent *agent);
+/* Reads the state folder and goes on from there; the child and the kernel are open. */
+int agent_start(struct agent *agent, struct err *err);
+void agent_on_ready(void *agent); /* the child takes messages */
+/* Enrolment is on disk: bring the interface up and begin to sync. */
+int agent_begin(struct agent *agent, struct err *err);
+int agent_leave(struct agent *agent, struct err *err);
+
+/* ---- memory.c: what the disk knows of the network, through the same verification as news ---- */
+int agent_load_network(struct agent *agent, struct err *err);
+/* A sync answer: verified, on disk, then current. -ESTALE and the like leave what was. */
+int agent_accept(struct agent *agent, const char *answer, size_t length, struct err *err);
+void agent_forget_network(struct agent *agent);
+
+/* ---- converge.c: desired, actual, plan, apply ---- */
+int agent_converge(struct agent *agent, struct err *err);
+void agent_converge_soon(struct agent *agent); /* coalesces */
+int agent_print_plan(struct agent *agent, struct err *err);
+bool agent_clock_sane(const struct agent *agent);
+enum policy_mode agent_mode(const struct agent *agent);
+int agent_watch(struct agent *agent, struct err *err); /* kernel events, denies, the slow clock */
+
+/* ---- hubs.c ---- */
+void hubs_resolve(struct agent *agent); /* asks for all; agent_on_hubs() when done */
+void hubs_rotate(struct agent *agent);	/* the next one, then */
+void hubs_done(struct agent *agent);
+void agent_on_hubs(struct agent *agent, bool found);
+
+/* ---- probe.c ---- */
+int probe_open(struct agent *agent, struct err *err); /* needs CAP_NET_RAW */
+void probe_start(struct agent *agent);
+void probe_stop(struct agent *agent);
+void probe_done(struct agent *agent);
+
+/* ---- sync.c ---- */
+void sync_start(struct agent *agent); /* asks now; what is under way is dropped */
+void sync_stop(struct agent *agent);
+
+/* ---- enroll.c ---- */
+/* A token from the local socket: 0 and an answer later, or -errno with problem code and sentence at once. */
+int enroll_begin(struct agent *agent, const char *token, uint64_t waiter, const char **ret_code,
+		 struct err *err);
+int enroll_resume(struct agent *agent, struct err *err);
+void enroll_on_hubs(struct agent *agent, bool found);
+void enroll_forget_waiter(struct agent *agent, uint64_t id);
+void enroll_done(struct agent *agent);
+
+/* ---- underlay.c: may the underlay be locked? ---- */
+bool underlay_examine(struct agent *agent, const struct desired *desired);
+
+/* ---- local.c: the local socket ---- */
+void local_request(const struct ipc_message *message, void *agent);
+void local_gone(uint64_t id, void *agent);
+void local_answer_problem(struct agent *agent, uint64_t id, const char *code, const char *detail);
+void local_answer_enrolled(struct agent *agent, uint64_t id);
+void local_on_flow(struct agent *agent); /* a new record: long polls */
+void local_done(struct agent *agent);

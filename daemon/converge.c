@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Desired, actual, plan, apply, until the plan is empty; and what makes the agent look again: kernel events, a slow
+ * clock, a wall clock that was set, a host that slept.
+ *
+ * Several rounds are normal: WireGuard's port is known only once the interface is up, and the firewall names it.
+ */
+#include "common/log.h"
+#include "daemon/agent.h"
+#include "daemon/lease.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#define ROUNDS_MAX	   6
+#define TICK_US		   UINT64_C(10000000)
+#define TICK_ACCURACY_US   UINT64_C(1000000)
+#define SOON_US		   UINT64_C(200000)
+#define VERIFY_TUPLES_MAX  5000 /* a full dump of more costs tens of milliseconds: only every minute */
+#define VERIFY_EVERY_TICKS 6
+#define CLOCK_STEP_S	   3
+#define SLEEP_STEP_US	   1000000
+
+bool agent_clock_sane(const struct agent *agent)
+{
+	return lease_clock_sane(clock_wall(), agent->floor.signed_at);
+}
+
+static enum policy_mode stricter(enum policy_mode a, enum policy_mode b)
+{
+	return a < b ? a : b;
+}
+
+static enum policy_mode least_mode(const struct agent *agent)
+{
+	enum policy_mode local = strcmp(agent->local.mode, "enforce") == 0 ? POLICY_MODE_ENFORCE :
+				 strcmp(agent->local.mode, "overlay") == 0 ? POLICY_MODE_OVERLAY :
+									     POLICY_MODE_OBSERVE;
+
+	return stricter(local, agent->options.mode);
+}
+
+static struct desired_input input_of(const struct agent *agent)
+{
+	const struct policy_statement *policy = trust_policy_statement(agent->trust);
+
+	return (struct desired_input){
+		.ifname = agent->options.interface,
+		.root = trust_root(agent->trust),
+		.view = agent->view,
+		.policy = trust_policy(agent->trust),
+		.policy_not_after = policy ? policy->not_after : 0,
+		.k4 = &agent->k4,
+		.ipv6 = agent->ipv6,
+		.ipv4 = agent->ipv4,
+		.now = clock_wall(),
+		.clock_sane = agent_clock_sane(agent),
+		.least_mode = least_mode(agent),
+		.underlay_locked = agent->local.underlay_locked,
+		.listen_port = agent->listen_port,
+		.hubs = agent->hubs.list,
+		.n_hubs = agent->hubs.n,
+		.api_uid = agent->child ? child_uid(agent->child) : 0,
+	};
+}
+
+enum policy_mode agent_mode(const struct agent *agent)
+{
+	struct desired_input input = input_of(agent);
+
+	return desired_mode(&input);
+}
+
+/* What was locked stays locked over a restart; a time in another mode makes us look again. */
+static void decide_underlay(struct agent *agent, struct desired *desired)
+{
+	bool locked = desired->fw.mode == FW_MODE_ENFORCE &&
+		      (agent->local.underlay_locked || underlay_examine(agent, desired));
+	struct state_local local = agent->local;
+	struct err err = { 0 };
+
+	agent->enforce_pending = desired->fw.mode == FW_MODE_ENFORCE && !locked;
+	desired->fw.underlay_locked = locked;
+	if (locked == agent->local.underlay_locked || agent->options.plan)
+		return;
+	local.underlay_locked = locked;
+	if (state_save_local(agent->state, &local, &err) < 0)
+		log_warning("%s", err.text);
+	agent->local = local;
+}
+
+static bool created_by_us(const struct agent *agent, const char *ifname)
+{
+	_cleanup_(freep) char *name = NULL;
+	size_t length = 0;
+	struct err err = { 0 };
+
+	return state_has(agent->state, STATE_INTERFACE) &&
+	       state_load(agent->state, STATE_INTERFACE, &name, &length, &err) == 0 &&
+	       strcmp(name, ifname) == 0;
+}
+
+static int look(struct agent *agent, struct desired **ret_desired, struct actual *ret_actual,
+		struct err *err)
+{
+	struct desired_input input = input_of(agent);
+	_cleanup_(desired_freep) struct desired *desired = NULL;
+	int r = desired_build(&input, &desired, err);
+
+	if (r < 0)
+		return r;
+	decide_underlay(agent, desired);
+	r = kernel_read(agent->kernel, desired, created_by_us(agent, desired->ifname), ret_actual,
+			err);
+	if (r == 0)
+		*ret_desired = take_pointer(desired);
+	return r;
+}
+
+static bool has_step(const struct plan *plan, enum plan_kind kind)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->steps[i].kind == kind)
+			return true;
+	return false;
+}
+
+/* Steps that neither a new answer nor a lease's end can ask for once the interface stood. */
+static bool is_repair(const struct plan *plan)
+{
+	return has_step(plan, PLAN_CREATE) || has_step(plan, PLAN_UP) ||
+	       has_step(plan, PLAN_ADDR_ADD) || has_step(plan, PLAN_ROUTE_ADD) ||
+	       has_step(plan, PLAN_VERIFY);
+}
+
+static int carry_out(struct agent *agent, const struct desired *desired, const struct plan *plan,
+		     struct err *err)
+{
+	const char *ifname = desired->ifname;
+	int r = 0;
+
+	/* The name is on disk before the interface is there: after a crash in between it is known as ours. */
+	if (has_step(plan, PLAN_CREATE))
+		r = state_save(agent->state, STATE_INTERFACE, ifname, strlen(ifname), err);
+	if (r == 0)
+		r = kernel_apply(agent->kernel, desired, plan, err);
+	if (r == 0 && agent->desired && is_repair(plan)) {
+		agent->repaired++;
+		log_warning("the kernel differed from what should hold: repaired (%s)",
+			    plan->steps[0].text);
+	}
+	for (size_t i = 0; r == 0 && i < plan->n; i++)
+		log_debug("%s", plan->steps[i].text);
+	return r;
+}
+
+/* 1: another round is needed, 0: it holds. */
+static int one_round(struct agent *agent, struct err *err)
+{
+	_cleanup_(plan_freep) struct plan *plan = NULL;
+	struct desired *desired = NULL;
+	struct actual actual = { 0 };
+	int r = look(agent, &desired, &actual, err);
+
+	if (r < 0)
+		return r;
+	if (actual.wg && actual.wg->listen_port != agent->listen_port) {
+		agent->listen_port = actual.wg->listen_port;
+		r = 1;
+	} else {
+		r = plan_build(desired, &actual, &plan);
+		if (r < 0)
+			(void)err_code(err, r, "plan: %s", strerror(-r));
+		else if (plan->n > 0)
+			r = carry_out(agent, desired, plan, err) < 0 ? -EIO : 1;
+	}
+	if (r >= 0) {
+		desired_free(agent->desired);
+		agent->desired = desired;
+	} else {
+		desired_free(desired);
+	}
+	actual_done(&actual);
+	return r;
+}
+
+int agent_converge(struct agent *agent, struct err *err)
+{
+	int r = 1;
+
+	if (agent->phase != AGENT_ENROLLED || !agent->trust)
+		return 0;
+	for (int i = 0; r == 1 && i < ROUNDS_MAX; i++)
+		r = one_round(agent, err);
+	if (r == 1)
+		r = err_code(err, -ELOOP, "the kernel does not come to hold what it should");
+	(void)snprintf(agent->trouble, sizeof(agent->trouble), "%s", r < 0 ? err->text : "");
+	if (r == 0)
+		agent->applied = agent->view ? agent->view->revision : 0;
+	return r;
+}
+
+int agent_print_plan(struct agent *agent, struct err *err)
+{
+	_cleanup_(plan_freep) struct plan *plan = NULL;
+	_cleanup_(desired_freep) struct desired *desired = NULL;
+	struct actual actual = { 0 };
+	int r;
+
+	if (agent->phase != AGENT_ENROLLED)
+		return err_code(err, -ENOENT, "this host is not enrolled: there is nothing to plan");
+	r = look(agent, &desired, &actual, err);
+	if (r == 0 && actual.wg)
+		desired->wg.listen_port = desired->fw.listen_port = actual.wg->listen_port;
+	if (r == 0)
+		r = plan_build(desired, &actual, &plan);
+	if (r == 0) {
+		plan_print(plan, stdout);
+		r = plan->n > 0;
+	}
+	actual_done(&actual);
+	return r;
+}
+
+/* ---- what makes us look again ---- */
+
+static void converge_and_log(struct agent *agent)
+{
+	struct err err = { 0 };
+
+	if (agent_converge(agent, &err) < 0)
+		log_error("%s", err.text);
+}
+
+static int on_soon(sd_event_source *source, uint64_t usec, void *data)
+{
+	converge_and_log(data);
+	return 0;
+}
+
+void agent_converge_soon(struct agent *agent)
+{
+	int enabled = SD_EVENT_OFF;
+
+	if (agent->soon && sd_event_source_get_enabled(agent->soon, &enabled) >= 0 &&
+	    enabled != SD_EVENT_OFF)
+		return;
+	if (!agent->soon) {
+		(void)sd_event_add_time_relative(agent->event, &agent->soon, CLOCK_BOOTTIME,
+						 SOON_US, SOON_US / 4, on_soon, agent);
+		return;
+	}
+	(void)sd_event_source_set_time_relative(agent->soon, SOON_US);
+	(void)sd_event_source_set_enabled(agent->soon, SD_EVENT_ONESHOT);
+}
+
+static void verify_firewall(struct agent *agent, unsigned int tick)
+{
+	struct err err = { 0 };
+	bool large = agent->desired->fw.n_tuples > VERIFY_TUPLES_MAX;
+
+	if ((large && tick % VERIFY_EVERY_TICKS) ||
+	    kernel_verify_firewall(agent->kernel, &err) != 1)
+		return;
+	agent->repaired++;
+	log_warning("%s: repairing", err.text);
+	if (kernel_reopen_firewall(agent->kernel, &err) < 0)
+		log_error("%s", err.text);
+}
+
+static int64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+}
+
+/* Element timeouts run on jiffies: a host that slept, or whose clock was set, has wrong ones. */
+static bool time_jumped(struct agent *agent)
+{
+	int64_t clock = clock_wall() - clock_mono().us / 1000000;
+	int64_t sleep = clock_mono().us - monotonic_us();
+	bool jumped = llabs(clock - agent->clock_offset) > CLOCK_STEP_S ||
+		      llabs(sleep - agent->sleep_offset) > SLEEP_STEP_US;
+
+	agent->clock_offset = clock;
+	agent->sleep_offset = sleep;
+	return jumped;
+}
+
+static int on_tick(sd_event_source *source, uint64_t usec, void *data)
+{
+	static unsigned int tick;
+	struct agent *agent = data;
+	struct err err = { 0 };
+
+	(void)sd_event_source_set_time_relative(source, TICK_US);
+	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	if (agent->phase != AGENT_ENROLLED || !agent->desired)
+		return 0;
+	verify_firewall(agent, ++tick);
+	converge_and_log(agent);
+	if (time_jumped(agent)) {
+		log_warning("the clock was set or this host slept: leases are computed anew");
+		if (kernel_refresh_leases(agent->kernel, agent->desired, &err) < 0)
+			log_error("%s", err.text);
+	}
+	return 0;
+}
+
+static void on_link_change(unsigned int index, void *data)
+{
+	struct agent *agent = data;
+
+	if (agent->phase == AGENT_ENROLLED && agent->desired)
+		agent_converge_soon(agent);
+}
+
+static int on_link_io(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	struct agent *agent = data;
+	int r = link_events_dispatch(agent->link_events);
+
+	if (r < 0)
+		(void)log_errno(r, "read link events");
+	return 0;
+}
+
+static void on_packet(const struct nflog_packet *packet, void *data)
+{
+	struct agent *agent = data;
+	const struct desired_name *name =
+		agent->desired ? desired_find_name(agent->desired, packet->mark) : NULL;
+
+	if (flowlog_add(agent->flowlog, packet, name ? name->name : "", clock_wall()))
+		local_on_flow(agent);
+}
+
+static int on_nflog_io(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	struct agent *agent = data;
+	int r = nflog_dispatch(agent->nflog);
+
+	if (r < 0)
+		(void)log_errno(r, "read the firewall's records");
+	return 0;
+}
+
+static int watch_denies(struct agent *agent, struct err *err)
+{
+	int r = nflog_open(FIREWALL_NFLOG_GROUP, on_packet, agent, &agent->nflog);
+
+	/* Records are for people: without them everything still holds. */
+	if (r < 0) {
+		log_warning("the firewall's records cannot be read (%s): `sortie flows` is empty",
+			    strerror(-r));
+		return 0;
+	}
+	r = sd_event_add_io(agent->event, &agent->nflog_source, nflog_fd(agent->nflog), EPOLLIN,
+			    on_nflog_io, agent);
+	return r < 0 ? err_code(err, r, "watch records: %s", strerror(-r)) : 0;
+}
+
+int agent_watch(struct agent *agent, struct err *err)
+{
+	int r = link_events_open(on_link_change, agent, &agent->link_events);
+
+	if (r == 0)
+		r = sd_event_add_io(agent->event, &agent->link_source,
+				    link_events_fd(agent->link_events), EPOLLIN, on_link_io, agent);
+	if (r >= 0)
+		r = sd_event_add_time_relative(agent->event, &agent->tick, CLOCK_BOOTTIME, TICK_US,
+					       TICK_ACCURACY_US, on_tick, agent);
+	if (r < 0)
+		return err_code(err, r, "watch the kernel: %s", strerror(-r));
+	(void)time_jumped(agent);
+	return watch_denies(agent, err);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The local socket's routes: one row says who may call and who answers. sortie-net carries the bytes; who asks is what
+ * the kernel told it (SO_PEERCRED).
+ */
+#include "daemon/local.h"
+#include "api/code.h"
+#include "api/local.h"
+#include "api/message.h"
+#include "api/routes.h"
+#include "common/log.h"
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct request {
+	uint64_t id;
+	const struct ipc_local_request *message;
+};
+
+void local_answer_problem(struct agent *agent, uint64_t id, const char *code, const char *detail)
+{
+	const struct api_code *row = api_code_find(code);
+	struct problem problem = { .status = row ? row->status : 500 };
+	_cleanup_(freep) char *text = NULL;
+
+	(void)snprintf(problem.code, sizeof(problem.code), "%s", code);
+	(void)snprintf(problem.detail, sizeof(problem.detail), "%s", detail);
+	text = problem_encode(&problem);
+	(void)child_answer(agent->child, id, problem.status, text, text ? strlen(text) : 0);
+}
+
+/* Takes text over; NULL is out of memory. */
+void local_answer_text(struct agent *agent, uint64_t id, char *text)
+{
+	if (!text || child_answer(agent->child, id, 200, text, strlen(text)) < 0)
+		local_answer_problem(agent, id, "internal", "the answer could not be written");
+	free(text);
+}
+
+void local_answer_enrolled(struct agent *agent, uint64_t id)
+{
+	struct local_enrolled answer = { .ipv6 = agent->ipv6, .ipv4 = agent->ipv4 };
+
+	(void)id_format(&agent->id, answer.id);
+	(void)snprintf(answer.name, sizeof(answer.name), "%s", agent->name);
+	(void)snprintf(answer.network, sizeof(answer.network), "%s", trust_root(agent->trust)->name);
+	local_answer_text(agent, id, local_enrolled_encode(&answer));
+}
+
+static void on_status(struct agent *agent, const struct request *request)
+{
+	local_answer_text(agent, request->id, local_status_text(agent));
+}
+
+static void on_enroll(struct agent *agent, const struct request *request)
+{
+	struct local_enroll message = { 0 };
+	struct err err = { 0 };
+	const char *code = "bad-request";
+	int r = local_enroll_decode(request->message->body, request->message->body_length, &message,
+				    &err);
+
+	if (r == 0)
+		r = enroll_begin(agent, message.token, request->id, &code, &err);
+	if (message.token)
+		sodium_memzero(message.token, strlen(message.token));
+	local_enroll_done(&message);
+	if (r < 0)
+		local_answer_problem(agent, request->id, code,
+				     err.text[0] ? err.text : strerror(-r));
+}
+
+static void on_leave(struct agent *agent, const struct request *request)
+{
+	struct local_left answer = { 0 };
+	struct err err = { 0 };
+
+	(void)snprintf(answer.name, sizeof(answer.name), "%s", agent->name);
+	if (agent->enroll.waiter)
+		local_answer_problem(agent, agent->enroll.waiter, "conflict",
+				     "enrol: given up by `sortie leave`");
+	if (agent_leave(agent, &err) < 0)
+		local_answer_problem(agent, request->id, "internal", err.text);
+	else
+		local_answer_text(agent, request->id, local_left_encode(&answer));
+}
+
+static void on_can(struct agent *agent, const struct request *request)
+{
+	struct local_can message = { 0 };
+	struct err err = { 0 };
+	const char *code = "bad-request";
+	char *text = NULL;
+	int r = local_can_decode(request->message->body, request->message->body_length, &message,
+				 &err);
+
+	if (r == 0)
+		r = local_can_text(agent, &message, &text, &code, &err);
+	local_can_done(&message);
+	if (r < 0)
+		local_answer_problem(agent, request->id, code, err.text);
+	else
+		local_answer_text(agent, request->id, text);
+}
+
+/* "after=12&denied=1&wait=1", whose names sortie-net has chosen from a list. */
+static bool query_value(const char *query, const char *name, uint64_t *ret)
+{
+	size_t length = strlen(name);
+	char *end;
+
+	for (const char *at = query; at; at = strchr(at, '&') ? strchr(at, '&') + 1 : NULL) {
+		if (strncmp(at, name, length) != 0 || at[length] != '=')
+			continue;
+		errno = 0;
+		*ret = strtoull(at + length + 1, &end, 10);
+		return errno == 0 && end != at + length + 1 && (*end == '&' || *end == '\0') &&
+		       at[length + 1] != '-';
+	}
+	return true;
+}
+
+static void on_flows(struct agent *agent, const struct request *request)
+{
+	const char *query = request->message->query;
+	uint64_t after = 0, denied = 0, wait = 0;
+
+	if (!query_value(query, "after", &after) || !query_value(query, "denied", &denied) ||
+	    !query_value(query, "wait", &wait)) {
+		local_answer_problem(agent, request->id, "bad-request",
+				     "flows: after, denied and wait are numbers");
+		return;
+	}
+	local_flows_ask(agent, request->id, after, denied != 0, wait != 0);
+}
+
+static const char *mode_text(enum policy_mode mode)
+{
+	return mode == POLICY_MODE_ENFORCE ? "enforce" :
+	       mode == POLICY_MODE_OVERLAY ? "overlay" :
+					     "observe";
+}
+
+static int set_mode(struct agent *agent, const char *mode, const char **ret_code, struct err *err)
+{
+	struct state_local local = agent->local;
+	enum policy_mode wanted, holds;
+
+	if (strcmp(mode, "enforce") != 0 && strcmp(mode, "overlay") != 0)
+		return err_set(err, "mode: \"%s\" is neither enforce nor overlay", mode);
+	if (agent->phase != AGENT_ENROLLED || !agent->trust) {
+		*ret_code = "not-enrolled";
+		return err_code(err, -ENOENT, "mode: this host is not enrolled");
+	}
+	/* What policy and --mode say, without what was set here before: that may be taken back. */
+	agent->local.mode[0] = '\0';
+	holds = agent_mode(agent);
+	agent->local = local;
+	wanted = strcmp(mode, "enforce") == 0 ? POLICY_MODE_ENFORCE : POLICY_MODE_OVERLAY;
+	if (wanted > holds) {
+		*ret_code = "mode-loosens";
+		return err_code(err, -EPERM,
+				"mode: policy says %s here, and a host may only tighten it: change the "
+				"policy's `hosts`",
+				mode_text(holds));
+	}
+	(void)snprintf(local.mode, sizeof(local.mode), "%s", mode);
+	*ret_code = "storage-full";
+	if (state_save_local(agent->state, &local, err) < 0)
+		return -EIO;
+	agent->local = local;
+	*ret_code = "internal";
+	return agent_converge(agent, err);
+}
+
+static void on_mode(struct agent *agent, const struct request *request)
+{
+	struct local_mode message = { 0 };
+	struct err err = { 0 };
+	const char *code = "bad-request";
+	int r = local_mode_decode(request->message->body, request->message->body_length, &message,
+				  &err);
+
+	if (r == 0)
+		r = set_mode(agent, message.mode, &code, &err);
+	if (r < 0)
+		local_answer_problem(agent, request->id, code, err.text);
+	else
+		local_answer_text(agent, request->id, local_mode_encode(&message));
+	local_mode_done(&message);
+}
+
+static const struct row {
+	enum route route;
+	bool root_only;
+	void (*answer)(struct agent *agent, const struct request *request);
+} rows[] = {
+	{ ROUTE_LOCAL_STATUS, false, on_status }, { ROUTE_LOCAL_ENROLL, true, on_enroll },
+	{ ROUTE_LOCAL_LEAVE, true, on_leave },	  { ROUTE_LOCAL_CAN, false, on_can },
+	{ ROUTE_LOCAL_FLOWS, false, on_flows },	  { ROUTE_LOCAL_MODE, true, on_mode },
+};
+
+static const struct row *find_row(enum route route)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].route == route)
+			return &rows[i];
+	return NULL;
+}
+
+void local_request(const struct ipc_message *message, void *data)
+{
+	struct agent *agent = data;
+	const struct ipc_local_request *asked = &message->local_request;
+	const struct request request = { message->id, asked };
+	const struct row *row;
+	enum route route;
+	int r = route_find(ROUTE_LOCAL, asked->method, asked->path, &route);
+
+	row = r == 0 ? find_row(route) : NULL;
+	if (!row)
+		local_answer_problem(agent, message->id,
+				     r == -EPERM ? "method-not-allowed" : "not-found",
+				     "the local socket has no such call");
+	else if (row->root_only && asked->uid != 0)
+		local_answer_problem(agent, message->id, "forbidden",
+				     "this changes the host: only root may do it, use sudo");
+	else
+		row->answer(agent, &request);
+}
+
+void local_gone(uint64_t id, void *data)
+{
+	struct agent *agent = data;
+
+	enroll_forget_waiter(agent, id);
+	local_flows_forget(agent, id);
+}
