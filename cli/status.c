@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * status: of the agent on this host; where there is none but a control plane, of that.
+ *
+ * The first line says the most: identity, mode, backend, hub round trip, policy version, lease end, last deny.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "api/admin.h"
+#include "api/local.h"
+#include "cli/call.h"
+#include "cli/output.h"
+#include "common/clock.h"
+
+static void print_lines(const char *title, char *const *lines, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		printf("%s ", title);
+		print_text(stdout, lines[i]);
+		putchar('\n');
+	}
+}
+
+static void print_mode(const struct local_status *status)
+{
+	printf(", %s%s", status->mode, status->enforce_pending ? " (pending)" : "");
+}
+
+static void print_hub(const struct local_status *status)
+{
+	if (status->hub_answers)
+		printf(", hub %" PRIu32 ".%" PRIu32 " ms", status->hub_round_trip_us / 1000,
+		       status->hub_round_trip_us % 1000 / 100);
+	else
+		printf(", hub does not answer");
+}
+
+static void print_first_line(const struct local_status *status, int64_t now)
+{
+	char text[DISTANCE_TEXT_MAX];
+	printf("%s", status->enrolled ? status->name : "not enrolled");
+	print_mode(status);
+	printf(", %s", status->backend);
+	if (status->enrolled) {
+		print_hub(status);
+		if (status->policy_version)
+			printf(", policy %" PRIu64, status->policy_version);
+		else
+			printf(", no policy: everything is denied");
+		printf(", lease %s%s", status->lease_not_after > now ? "ends " : "ended ",
+		       distance_format(status->lease_not_after, now, text));
+	}
+	if (status->last_deny[0])
+		printf(", last deny %s: %s", distance_format(status->last_deny_at, now, text),
+		       status->last_deny);
+	putchar('\n');
+}
+
+static void print_self(const struct local_status *status, int64_t now)
+{
+	char address[ADDR_TEXT_MAX], text[DISTANCE_TEXT_MAX];
+	if (!status->enrolled)
+		return;
+	printf("network     %s, interface %s\nid          %s\naddress     %s", status->network,
+	       status->interface, status->id, addr_format(&status->ipv6, address));
+	if (addr_is_set(&status->ipv4))
+		printf(", %s", addr_format(&status->ipv4, address));
+	printf("\nhub         %s\n", status->hub);
+	printf("control     %s, last %s; revision %" PRIu64 "\n",
+	       status->control_answers ? "answers" : "does not answer",
+	       distance_format(status->control_at, now, text), status->revision);
+	printf("policy ends %s\n", distance_format(status->policy_not_after, now, text));
+}
+
+static void print_counters(const struct local_counters *counters)
+{
+	printf("denied      in %" PRIu64 ", out %" PRIu64 ", underlay %" PRIu64
+	       ", spoofed %" PRIu64,
+	       counters->denied_in, counters->denied_out, counters->denied_underlay,
+	       counters->denied_spoofed);
+	printf("; would deny %" PRIu64 "; repaired %" PRIu64 "\n", counters->would_deny,
+	       counters->repaired);
+}
+
+static void print_peers(const struct local_status *status, int64_t now)
+{
+	if (status->n_peers)
+		printf("%-24s  %-10s  %-10s  %-10s  %-10s  %s\n", "PEER", "HANDSHAKE", "RECEIVED",
+		       "SENT", "LEASE", "ADDRESS");
+	for (size_t i = 0; i < status->n_peers; i++) {
+		const struct local_peer *peer = &status->peers[i];
+		char handshake[DISTANCE_TEXT_MAX], lease[DISTANCE_TEXT_MAX];
+		char rx[BYTES_TEXT_MAX], tx[BYTES_TEXT_MAX], address[ADDR_TEXT_MAX];
+		printf("%-24s  %-10s  %-10s  %-10s  %-10s  %s\n", peer->name,
+		       distance_format(peer->handshake_at, now, handshake),
+		       bytes_format(peer->rx_bytes, rx), bytes_format(peer->tx_bytes, tx),
+		       distance_format(peer->lease_not_after, now, lease),
+		       addr_format(&peer->ipv6, address));
+	}
+}
+
+static void print_agent(const struct local_status *status)
+{
+	int64_t now = clock_wall();
+	print_first_line(status, now);
+	print_self(status, now);
+	if (status->enforce_pending)
+		puts("enforce is pending: the underlay only records, because these connections would be cut:");
+	print_lines("  pending", status->pending, status->n_pending);
+	print_counters(&status->counters);
+	print_lines("warning:", status->warnings, status->n_warnings);
+	print_peers(status, now);
+}
+
+static void print_control(const struct admin_status *status)
+{
+	int64_t now = clock_wall();
+	char text[DISTANCE_TEXT_MAX];
+	printf("control plane of %s, %" PRIu32 " identities, %" PRIu32 " connected, ", status->name,
+	       status->identities, status->connected);
+	if (status->policy_version)
+		printf("policy %" PRIu64 ", ends %s", status->policy_version,
+		       distance_format(status->policy_not_after, now, text));
+	else
+		printf("no policy: everything is denied");
+	printf(", hub %s (%s), relay %s\n", status->interface, status->backend, status->relay);
+	printf("network     %s\nstarted     %s, version %s\n", status->network,
+	       distance_format(status->started_at, now, text), status->version);
+	printf("identities  %" PRIu32 " suspended, %" PRIu32 " revoked; %" PRIu32 " open tokens\n",
+	       status->suspended, status->revoked, status->tokens_open);
+	printf("revision    %" PRIu64 "\n", status->revision);
+	if (status->root_online)
+		puts("warning: root key is online: no protection against this host");
+	print_lines("warning:", status->warnings, status->n_warnings);
+}
+
+/* live: the agent answers. ready: it enforces what it should, and the hub answers. Silent but for the exit code. */
+static int check(const struct invocation *in, const struct local_status *status)
+{
+	if (strcmp(in->options[OPT_CHECK], "live") == 0 || status->ready)
+		return EXIT_OK;
+	if (!status->enrolled || status->lease_not_after <= clock_wall())
+		return EXIT_NOT_ENROLLED;
+	return status->hub_answers ? EXIT_FAILED : EXIT_UNREACHABLE;
+}
+
+static int show(const struct invocation *in, const struct answer *answer, bool agent)
+{
+	if (agent && option(in, OPT_CHECK))
+		return check(in, answer->message);
+	if (option(in, OPT_JSON))
+		return print_json(answer->body);
+	if (agent)
+		print_agent(answer->message);
+	else
+		print_control(answer->message);
+	return EXIT_OK;
+}
+
+int command_status(const struct invocation *in)
+{
+	_cleanup_(answer_done) struct answer answer = {0};
+	struct failure failure, other;
+	const char *wanted = in->options[OPT_CHECK];
+	if (wanted && strcmp(wanted, "live") != 0 && strcmp(wanted, "ready") != 0)
+		return cli_fail(in, EXIT_USAGE, "--check is live or ready");
+	bool only_control = option(in, OPT_CONTROL) && !option(in, OPT_SOCKET) && !wanted;
+	if (only_control) {
+		int code = call(in, ROUTE_ADMIN_STATUS, NULL, NULL, CALL_TIMEOUT_MS, &answer);
+		return code == EXIT_OK ? show(in, &answer, false) : code;
+	}
+	if (call_try(in, ROUTE_LOCAL_STATUS, NULL, NULL, CALL_TIMEOUT_MS, &answer, &failure) == 0)
+		return show(in, &answer, true);
+	bool absent = failure.error == -ENOENT || failure.error == -ECONNREFUSED;
+	if (absent && !wanted && !option(in, OPT_SOCKET) &&
+	    call_try(in, ROUTE_ADMIN_STATUS, NULL, NULL, CALL_TIMEOUT_MS, &answer, &other) == 0)
+		return show(in, &answer, false);
+	return call_fail(in, ROUTE_LOCAL_STATUS, &failure);
+}
