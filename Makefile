@@ -6,7 +6,7 @@
 sortied           = daemon firewall netlink api policy trust common
 sortie-net        = daemon api trust common
 sortie-control    = control-plane relay netlink firewall api policy trust common
-sortie            = cli api policy trust common
+sortie            = cli api trust policy common
 sortie-relay-load = relay common
 PROGRAMS := sortied sortie-net sortie-control sortie sortie-relay-load
 
