@@ -175,7 +175,9 @@ struct policy_grant {
 
 /*
  * All grants of rules that have not expired at now, nobody to himself; sorted by (from, to, protocol, low). With
- * self >= 0 only those that start or end at that member. *ret is malloc()ed. -EFBIG over limit grants.
+ * self >= 0 only those that start or end at that member. *ret is malloc()ed. -EFBIG over limit grants (counted
+ * before merging). Among grants of one pair, protocol and on_loss_keep no port stands twice: overlapping ranges of one
+ * end are merged (rule: the first), and where ends differ the longest keeps the port. `to: resource` grants nothing.
  */
 int policy_resolve(const struct policy *policy, const struct policy_inventory *inventory,
 		   int64_t now, ssize_t self, size_t limit, struct policy_grant **ret,

@@ -165,6 +165,122 @@ static size_t merge(struct policy_grant *grants, size_t n)
 	return n ? kept + 1 : 0;
 }
 
+/* ---- the longest end wins ---- */
+
+struct coverage {
+	struct policy_port *ranges; /* sorted, disjoint; the protocol is not used */
+	size_t n, size;
+};
+
+static void coverage_done(struct coverage *coverage)
+{
+	free(coverage->ranges);
+}
+
+/* The first range that ends at or behind low. */
+static size_t coverage_find(const struct coverage *coverage, uint16_t low)
+{
+	size_t first = 0;
+	size_t end = coverage->n;
+
+	while (first < end) {
+		size_t middle = first + (end - first) / 2;
+		if (coverage->ranges[middle].high < low)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return first;
+}
+
+/* Puts range in the place of those from first to end, all of which it contains. */
+static int coverage_replace(struct coverage *coverage, size_t first, size_t end,
+			    const struct policy_port *range)
+{
+	if (first == end && coverage->n == coverage->size) {
+		size_t size = coverage->size ? 2 * coverage->size : 16;
+		struct policy_port *ranges = reallocarray(coverage->ranges, size, sizeof(*ranges));
+		if (!ranges)
+			return -ENOMEM;
+		coverage->ranges = ranges;
+		coverage->size = size;
+	}
+	memmove(&coverage->ranges[first + 1], &coverage->ranges[end],
+		(coverage->n - end) * sizeof(*coverage->ranges));
+	coverage->ranges[first] = *range;
+	coverage->n = coverage->n + 1 - (end - first);
+	return 0;
+}
+
+/* Adds what of the grant is not covered yet, and covers it. */
+static int add_uncovered(struct resolver *resolver, struct coverage *coverage,
+			 const struct policy_grant *grant)
+{
+	struct policy_grant piece = *grant;
+	struct policy_port whole = grant->port;
+	size_t first = coverage_find(coverage, grant->port.low);
+	size_t end = first;
+	unsigned int next = grant->port.low;
+	int r = 0;
+
+	for (; r == 0 && end < coverage->n && coverage->ranges[end].low <= grant->port.high;
+	     end++) {
+		const struct policy_port *range = &coverage->ranges[end];
+		piece.port.low = (uint16_t)next;
+		piece.port.high = (uint16_t)(range->low - 1u);
+		if (range->low > next)
+			r = add(resolver, &piece);
+		next = range->high + 1u;
+		whole.low = range->low < whole.low ? range->low : whole.low;
+		whole.high = range->high > whole.high ? range->high : whole.high;
+	}
+	piece.port.low = (uint16_t)next;
+	piece.port.high = grant->port.high;
+	if (r == 0 && next <= grant->port.high)
+		r = add(resolver, &piece);
+	return r < 0 ? r : coverage_replace(coverage, first, end, &whole);
+}
+
+static bool same_lane(const struct policy_grant *a, const struct policy_grant *b)
+{
+	return compare_pair(a, b) == 0 && a->port.protocol == b->port.protocol &&
+	       a->on_loss_keep == b->on_loss_keep;
+}
+
+/*
+ * Rules of different ends may allow one port. A kernel set holds a port once, so the longest end keeps it and the others
+ * keep the rest of their ranges. Within a lane the longest end stands last.
+ */
+static int add_lane(struct resolver *resolver, const struct policy_grant *lane, size_t n)
+{
+	_cleanup_(coverage_done) struct coverage coverage = {0};
+	int r = 0;
+
+	for (size_t i = n; r == 0 && i > 0; i--)
+		r = lane[0].expires_at == lane[n - 1].expires_at
+			    ? add(resolver, &lane[i - 1])
+			    : add_uncovered(resolver, &coverage, &lane[i - 1]);
+	return r;
+}
+
+static int separate(struct resolver *resolver)
+{
+	_cleanup_(freep) struct policy_grant *grants = take_pointer(resolver->grants);
+	size_t n = resolver->n;
+	int r = 0;
+
+	resolver->n = 0;
+	resolver->size = 0;
+	for (size_t first = 0; r == 0 && first < n;) {
+		size_t end = first + 1;
+		while (end < n && same_lane(&grants[first], &grants[end]))
+			end++;
+		r = add_lane(resolver, &grants[first], end - first);
+		first = end;
+	}
+	return r;
+}
+
 static int resolver_init(struct resolver *resolver, const struct policy_inventory *inventory)
 {
 	int r = index_init(&resolver->index, inventory);
@@ -198,10 +314,14 @@ int policy_resolve(const struct policy *policy, const struct policy_inventory *i
 				     : add_rule_of(&resolver, (uint32_t)i, (uint32_t)self);
 	if (r < 0)
 		return r;
+	if (resolver.n)
+		qsort(resolver.grants, resolver.n, sizeof(*resolver.grants), compare_for_merge);
+	resolver.n = merge(resolver.grants, resolver.n);
+	r = separate(&resolver);
+	if (r < 0)
+		return r;
 	if (!resolver.grants && !(resolver.grants = calloc(1, sizeof(*resolver.grants))))
 		return -ENOMEM;
-	qsort(resolver.grants, resolver.n, sizeof(*resolver.grants), compare_for_merge);
-	resolver.n = merge(resolver.grants, resolver.n);
 	qsort(resolver.grants, resolver.n, sizeof(*resolver.grants), compare_grants);
 	*ret = take_pointer(resolver.grants);
 	*ret_n = resolver.n;
