@@ -8,7 +8,7 @@
 
 static const struct object *pick(uint8_t choice)
 {
-	size_t n = 0;
+	size_t n = 1;
 
 	while (trust_objects[n])
 		n++;

@@ -21,7 +21,8 @@ static void check(const char *text)
 
 	if (token_decode(text, &token, &err) < 0)
 		return;
-	if (token_encode(&token, again) < 0 || strncmp(strstr(text, PREFIX), again, strlen(again)))
+	if (token_encode(&token, again) < 0 ||
+	    strncmp(strstr(text, PREFIX), again, strlen(again)) != 0)
 		abort();
 }
 

@@ -246,13 +246,12 @@ static void test_pinned_text(void **state)
 static void test_documented(void **state)
 {
 	_cleanup_(freep) char *text = NULL;
-	const char *at;
 	size_t length;
 
 	assert_int_equal(file_read("docs/objects.md", 1 << 20, &text, &length), 0);
-	at = text;
 	for (size_t i = 0; trust_objects[i]; i++) {
 		char line[128];
+		const char *at;
 
 		(void)snprintf(line, sizeof(line), "\n**%s** `%s`\n", trust_objects[i]->name,
 			       trust_objects[i]->type);

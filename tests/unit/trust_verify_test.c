@@ -86,7 +86,8 @@ static void test_lease_ends(void **state)
 			 -EKEYEXPIRED);
 	/* A clock before the lease's beginning, by the allowed difference and by more; and clocks that are insane. */
 	w->a.lease.issued_at = NOW;
-	bundle.lease = text = world_text(w, LEASE, &w->a);
+	text = world_text(w, LEASE, &w->a);
+	bundle.lease = text;
 	assert_int_equal(trust_verify_identity(w->trust, &bundle, NOW - 300, &v, &err), 0);
 	assert_int_equal(trust_verify_identity(w->trust, &bundle, NOW - 301, &v, &err),
 			 -EKEYREJECTED);
@@ -108,7 +109,8 @@ static void test_later_generation(void **state)
 	w->a.key.generation = 2;
 	w->a.key.k4 = make_wireguard_key(99);
 	w->a.key.not_after = 0;
-	bundle.key = text = world_text(w, KEY, &w->a);
+	text = world_text(w, KEY, &w->a);
+	bundle.key = text;
 	assert_int_equal(verify(w, NULL, &bundle, &v), 0);
 	assert_int_equal(v.generation, 2);
 	assert_true(key_equal(&v.k4, &w->a.key.k4));
