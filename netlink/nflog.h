@@ -23,6 +23,7 @@ struct nflog_packet {
 	uint64_t lost;	 /* packets the kernel could not deliver since the last one */
 };
 
+/* -EPERM without CAP_NET_ADMIN, and where another socket of this namespace has the group. */
 int nflog_open(uint16_t group, void (*on_packet)(const struct nflog_packet *packet, void *data),
 	       void *data, struct nflog **ret);
 int nflog_fd(const struct nflog *nflog);
