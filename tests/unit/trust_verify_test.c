@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a trust accepts, in which order, and what becomes of what it holds. Refusals: trust_matrix_test.c. */
 #include "tests/unit/trust_world.h"
+#include "trust/trust.h"
 
 static void expect_code(int r, int code, const struct err *err, const char *what)
 {
@@ -229,6 +230,10 @@ static void test_no_scope(void **state)
 	text = sign_as(POLICY, &w->policy, &w->k1[0], &w->k1[1]);
 	expect_code(accept_policy(w, w->trust, text, &err), -EINVAL, &err, "an empty scope");
 	policy_encoded_done(&encoded);
+	/* And should policy/ ever let one pass, it admits nobody. */
+	expect_token(w, w->trust, &w->enroller, NULL, "env=prod", 0);
+	w->trust->policy->enrollers[0].scope.count = 0;
+	expect_token(w, w->trust, &w->enroller, NULL, "env=prod", -EKEYREJECTED);
 }
 
 /* ---- tombstones ---- */
