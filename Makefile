@@ -5,7 +5,7 @@
 # The architecture: program = folders. A folder may use what stands to its right, never to its left.
 sortied           = daemon firewall netlink api policy trust common
 sortie-net        = daemon api trust common
-sortie-control    = control-plane relay netlink firewall api policy trust common
+sortie-control    = control-plane relay netlink firewall api trust policy common
 sortie            = cli api trust policy common
 sortie-relay-load = relay common
 PROGRAMS := sortied sortie-net sortie-control sortie sortie-relay-load
