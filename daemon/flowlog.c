@@ -64,25 +64,34 @@ static void format_port(char text[20], const struct nflog_packet *packet)
 	}
 }
 
-/* The firewall's words, "in overlay deny", as the API says them. */
-static bool read_words(const char *prefix, struct local_flow *flow)
-{
-	char direction[8], layer[16], verdict[16];
+/* The words of the firewall's log rules. direction "": the interface that is set says it. */
+static const struct words {
+	const char *prefix, *direction, *layer, *verdict;
+} words[] = {
+	{ "in deny", "in", "overlay", "denied" },
+	{ "out deny", "out", "overlay", "denied" },
+	{ "underlay deny", "", "underlay", "denied" },
+	{ "spoof deny", "", "spoofed", "denied" },
+	{ "would in deny", "in", "overlay", "would-deny" },
+	{ "would out deny", "out", "overlay", "would-deny" },
+	{ "would underlay deny", "", "underlay", "would-deny" },
+};
 
-	if (sscanf(prefix, "%7s %15s %15s", direction, layer, verdict) != 3)
-		return false;
-	if (strcmp(direction, "in") != 0 && strcmp(direction, "out") != 0)
-		return false;
-	if (strcmp(layer, "overlay") != 0 && strcmp(layer, "underlay") != 0 &&
-	    strcmp(layer, "spoofed") != 0)
-		return false;
-	if (strcmp(verdict, "deny") != 0 && strcmp(verdict, "would-deny") != 0)
-		return false;
-	memcpy(flow->direction, direction, sizeof(direction));
-	memcpy(flow->layer, layer, sizeof(layer));
-	(void)snprintf(flow->verdict, sizeof(flow->verdict), "%s",
-		       strcmp(verdict, "deny") == 0 ? "denied" : verdict);
-	return true;
+static bool read_words(const struct nflog_packet *packet, struct local_flow *flow)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		const struct words *w = &words[i];
+		const char *direction = w->direction[0] ? w->direction :
+					packet->in[0]	? "in" :
+							  "out";
+		if (strcmp(packet->prefix, w->prefix) != 0)
+			continue;
+		(void)snprintf(flow->direction, sizeof(flow->direction), "%s", direction);
+		(void)snprintf(flow->layer, sizeof(flow->layer), "%s", w->layer);
+		(void)snprintf(flow->verdict, sizeof(flow->verdict), "%s", w->verdict);
+		return true;
+	}
+	return false;
 }
 
 bool flowlog_add(struct flowlog *log, const struct nflog_packet *packet, const char *peer,
@@ -90,7 +99,7 @@ bool flowlog_add(struct flowlog *log, const struct nflog_packet *packet, const c
 {
 	struct local_flow flow = { .at = now };
 
-	if (!read_words(packet->prefix, &flow))
+	if (!read_words(packet, &flow))
 		return false;
 	log->next += packet->lost;
 	flow.sequence = log->next++;

@@ -222,8 +222,13 @@ int state_load_floor(const struct state *state, struct state_floor *ret, struct 
 int state_check_floor(const struct state_floor *floor, const struct state_floor *now,
 		      struct err *err)
 {
-	if (now->root_version >= floor->root_version &&
-	    now->policy_version >= floor->policy_version)
+	/*
+	 * A newer root may take the keys away that signed the newest policy, and its number with them (trust/ drops such
+	 * a policy): then, and only then, numbers start anew.
+	 */
+	if (now->root_version > floor->root_version ||
+	    (now->root_version == floor->root_version &&
+	     now->policy_version >= floor->policy_version))
 		return 0;
 	return err_code(err, -ESTALE,
 			"root %" PRIu64 ", policy %" PRIu64 " are older than root %" PRIu64
