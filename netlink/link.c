@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
+#include "netlink/grow.h"
 #include "netlink/link_handle.h"
 
 #define DUMP_TRIES     10
@@ -150,19 +151,6 @@ int link_prefix(const struct nl_addr *nl_addr, struct prefix *ret)
 	return 0;
 }
 
-int link_grow(void **list, size_t n, size_t size)
-{
-	void *bigger;
-
-	if (n & (n - 1))
-		return 0;
-	bigger = reallocarray(*list, n ? 2 * n : 1, size);
-	if (!bigger)
-		return -ENOMEM;
-	*list = bigger;
-	return 0;
-}
-
 bool link_name_valid(const char *name)
 {
 	if (!*name || strlen(name) >= IFNAMSIZ || !strcmp(name, ".") || !strcmp(name, ".."))
@@ -276,7 +264,7 @@ static int read_addrs(struct nl_cache *cache, unsigned int index, struct link_ad
 		addr.local = addr.prefix.addr;
 		for (unsigned int bit = addr.prefix.length; bit < addr_bits(&addr.local); bit++)
 			addr.prefix.addr.bytes[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
-		if (link_grow(&list, n, sizeof(addr)) < 0)
+		if (grow(&list, n, sizeof(addr)) < 0)
 			return -ENOMEM;
 		((struct link_addr *)list)[n++] = addr;
 	}

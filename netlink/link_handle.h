@@ -19,7 +19,4 @@ int link_end(const struct link_handle *handle, int nle);
 struct nl_addr *link_nl_addr(const struct addr *addr, uint8_t length);
 int link_prefix(const struct nl_addr *nl_addr, struct prefix *ret);
 
-/* One entry more on a malloc()ed list that has n. */
-int link_grow(void **list, size_t n, size_t size);
-
 DEFINE_CLEANUP(nl_addr_put, struct nl_addr *);

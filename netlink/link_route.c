@@ -8,6 +8,7 @@
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
 #include <string.h>
+#include "netlink/grow.h"
 #include "netlink/link_handle.h"
 
 #define DUMP_TRIES 10
@@ -41,7 +42,7 @@ static int read_routes(struct nl_cache *cache, struct link_route **ret, size_t *
 
 		if (read_route((struct rtnl_route *)o, &route) < 0)
 			continue;
-		if (link_grow(&list, n, sizeof(route)) < 0)
+		if (grow(&list, n, sizeof(route)) < 0)
 			return -ENOMEM;
 		((struct link_route *)list)[n++] = route;
 	}

@@ -9,20 +9,7 @@
 #include "netlink/wg_device.h"
 #include <errno.h>
 #include <string.h>
-
-/* Doubles at powers of two, so that no capacity has to be kept. */
-static int grow(void **array, size_t n, size_t size)
-{
-	void *bigger;
-
-	if (n & (n - 1))
-		return 0;
-	bigger = reallocarray(*array, n ? 2 * n : 1, size);
-	if (!bigger)
-		return -ENOMEM;
-	*array = bigger;
-	return 0;
-}
+#include "netlink/grow.h"
 
 int wg_device_add_peer(struct wg_device *device, const struct key *public_key, struct wg_peer **ret)
 {
