@@ -134,6 +134,24 @@ static const struct command *command_find(const char *const *words, size_t n, si
 	return NULL;
 }
 
+/* "policy" alone, or with a word that is none of its commands: says which there are. */
+static int no_command(const char *const *words, size_t n, struct err *err)
+{
+	char known[160] = "";
+	size_t length = n > 0 ? strlen(words[0]) : 0;
+	if (n == 0)
+		return err_set(err, "no command: see sortie help");
+	for (size_t i = 0; i < n_commands; i++) {
+		const char *name = commands[i].name;
+		if (strncmp(name, words[0], length) == 0 && name[length] == ' ')
+			snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
+				 known[0] ? ", " : "", name + length + 1);
+	}
+	if (known[0])
+		return err_set(err, "%.32s needs one of: %s", words[0], known);
+	return err_set(err, "no command \"%.32s\": see sortie help", words[0]);
+}
+
 static int check_options(const struct invocation *in, struct err *err)
 {
 	for (enum cli_option i = 0; i < CLI_OPTIONS; i++) {
@@ -153,9 +171,7 @@ static int find_command(struct invocation *in, const char *const *words, size_t 
 	size_t used = 0;
 	in->command = command_find(words, n, &used);
 	if (!in->command)
-		return n == 0 ? err_set(err, "no command: see sortie help")
-			      : err_set(err, "no command \"%.32s%s%.32s\": see sortie help",
-					words[0], n > 1 ? " " : "", n > 1 ? words[1] : "");
+		return no_command(words, n, err);
 	if (option(in, OPT_HELP))
 		return 0;
 	if (n - used < in->command->args_min || n - used > in->command->args_max)

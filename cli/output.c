@@ -19,25 +19,29 @@ int print_json(const char *body)
 	return r < 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-static bool printable(const unsigned char *c)
+/* How many bytes at c are a control character: C0, DEL, or C1 in UTF-8. */
+static size_t control(const unsigned char *c)
 {
 	if (*c < 0x20 || *c == 0x7f)
-		return false;
-	return !(c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0); /* C1 */
+		return 1;
+	return c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0 ? 2 : 0;
 }
 
 char *clean(char *text)
 {
 	for (unsigned char *c = (unsigned char *)text; *c; c++)
-		if (!printable(c))
-			*c = '?';
+		for (size_t n = control(c); n > 0; n--)
+			c[n - 1] = '?';
 	return text;
 }
 
 void print_text(FILE *to, const char *text)
 {
-	for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-		fputc(printable(c) || *c == '\n' || *c == '\t' ? *c : '?', to);
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+		size_t n = *c == '\n' || *c == '\t' ? 0 : control(c);
+		fputc(n ? '?' : *c, to);
+		c += n > 1;
+	}
 }
 
 const char *distance_format(int64_t at, int64_t now, char text[DISTANCE_TEXT_MAX])
