@@ -2,6 +2,7 @@
 /* Trees of nodes: growing, looking up, finding duplicate keys. Depth is bounded by the front ends, so recursion is. */
 #include "policy/node.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/cleanup.h"
@@ -74,6 +75,6 @@ const char *quote(const char *text, char quoted[QUOTED_MAX])
 
 	for (size_t i = 0; i < shown; i++)
 		quoted[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-	strcpy(quoted + shown, shown < length ? "..." : "");
+	(void)snprintf(quoted + shown, QUOTED_MAX - shown, "%s", shown < length ? "..." : "");
 	return quoted;
 }

@@ -141,7 +141,7 @@ int read_word_of(struct reader *reader, const struct node *node, const char *con
 int read_boolean(struct reader *reader, const struct node *node, bool *ret)
 {
 	static const char *const words[] = {"false", "true"};
-	unsigned int word;
+	unsigned int word = 0;
 	int r = read_word_of(reader, node, words, 2, &word);
 
 	if (r == 0)
@@ -216,7 +216,7 @@ int read_identity(struct reader *reader, const struct node *node, char ret[NAME_
 	if (!name_valid(text))
 		return read_error(reader, node, "\"%s\": write an identity as site/workload",
 				  quote(text, quoted));
-	strcpy(ret, text);
+	(void)snprintf(ret, NAME_MAX_TEXT, "%s", text);
 	return 0;
 }
 

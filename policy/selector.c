@@ -181,7 +181,7 @@ static int read_selector(struct policy_selector *selector, const char *text, str
 			err,
 			"\"%s\": write labels (role=db,env=prod) or an identity (site/workload)",
 			quote(text, quoted));
-	strcpy(selector->name, text);
+	(void)snprintf(selector->name, sizeof(selector->name), "%s", text);
 	return 0;
 }
 

@@ -29,6 +29,6 @@ void sentence_add(struct sentence *sentence, const char *format, ...)
 	sentence->used = sentence->size - 4;
 	while (sentence->used && ((unsigned char)sentence->text[sentence->used] & 0xc0) == 0x80)
 		sentence->used--;
-	strcpy(sentence->text + sentence->used, "...");
+	(void)snprintf(sentence->text + sentence->used, sentence->size - sentence->used, "...");
 	sentence->used = sentence->size; /* full */
 }

@@ -177,12 +177,24 @@ static int check_events(const char *text, size_t length, struct err *err)
 
 static int build(struct yaml *yaml, const yaml_event_t *event, struct node *node);
 
+static int build_child(struct yaml *yaml, const yaml_event_t *event, struct node *parent)
+{
+	bool is_key = parent->kind == NODE_MAPPING && parent->n_items % 2 == 0;
+	struct node *child = node_add(parent);
+
+	if (!child)
+		return err_code(yaml->err, -ENOMEM, "out of memory");
+	if (is_key && event->type != YAML_SCALAR_EVENT)
+		return refuse(yaml, &event->start_mark,
+			      "a key must be a word, not a list or a mapping");
+	return build(yaml, event, child);
+}
+
 /* Children up to the end event of the list or mapping. */
 static int build_items(struct yaml *yaml, struct node *node)
 {
 	for (;;) {
 		yaml_event_t event;
-		struct node *child;
 		int r = next_event(yaml, &event);
 
 		if (r < 0)
@@ -191,13 +203,7 @@ static int build_items(struct yaml *yaml, struct node *node)
 			yaml_event_delete(&event);
 			return 0;
 		}
-		child = node_add(node);
-		r = child ? build(yaml, &event, child)
-			  : err_code(yaml->err, -ENOMEM, "out of memory");
-		if (r == 0 && node->kind == NODE_MAPPING && node->n_items % 2 == 1 &&
-		    child->kind != NODE_SCALAR)
-			r = refuse(yaml, &event.start_mark,
-				   "a key must be a word, not a list or a mapping");
+		r = build_child(yaml, &event, node);
 		yaml_event_delete(&event);
 		if (r < 0)
 			return r;

@@ -110,8 +110,7 @@ static void test_same_decisions(void **state)
 	assert_int_equal(n_a, n_b);
 	for (size_t i = 0; i < n_a; i++)
 		assert_true(a[i].from == b[i].from && a[i].to == b[i].to &&
-			    a[i].rule == b[i].rule &&
-			    memcmp(&a[i].port, &b[i].port, sizeof(a->port)) == 0 &&
+			    a[i].rule == b[i].rule && same_port(&a[i].port, &b[i].port) &&
 			    a[i].expires_at == b[i].expires_at &&
 			    a[i].on_loss_keep == b[i].on_loss_keep);
 	for (size_t i = 0; i < inventory.n; i++) {

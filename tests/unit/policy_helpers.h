@@ -58,6 +58,11 @@ static inline struct policy_port parse_port(const char *text)
 	return port;
 }
 
+static inline bool same_port(const struct policy_port *a, const struct policy_port *b)
+{
+	return a->protocol == b->protocol && a->low == b->low && a->high == b->high;
+}
+
 /* Sentences given to a callback, one a line. */
 struct lines {
 	char text[8192];

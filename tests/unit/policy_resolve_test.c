@@ -376,7 +376,7 @@ static void check_views(const struct policy *policy, const struct policy_invento
 			assert_true(seen < n_own);
 			assert_true(all[i].from == own[seen].from && all[i].to == own[seen].to &&
 				    all[i].rule == own[seen].rule &&
-				    memcmp(&all[i].port, &own[seen].port, sizeof(own->port)) == 0);
+				    same_port(&all[i].port, &own[seen].port));
 			seen++;
 		}
 		assert_int_equal(seen, n_own);
