@@ -14,7 +14,8 @@ int attributes_read(const void *start, size_t length, const struct nlattr **tabl
 {
 	const uint8_t *at = start;
 
-	memset(table, 0, (max + 1u) * sizeof(*table));
+	for (unsigned int type = 0; type <= max; type++)
+		table[type] = NULL;
 	while (length >= sizeof(struct nlattr)) {
 		const struct nlattr *attribute = (const struct nlattr *)(const void *)at;
 		size_t whole;

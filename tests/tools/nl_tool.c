@@ -18,6 +18,11 @@
 #include "netlink/flows.h"
 #include "netlink/nflog.h"
 
+static int number(const char *text)
+{
+	return (int)strtol(text, NULL, 10);
+}
+
 static int report(int r)
 {
 	if (r < 0)
@@ -30,7 +35,7 @@ static int show_flows(char **argv)
 	_cleanup_(freep) struct flow *flows = NULL;
 	char from[ENDPOINT_TEXT_MAX], to[ENDPOINT_TEXT_MAX];
 	size_t n = 0;
-	int r = flows_inbound((size_t)atoi(argv[0]), &flows, &n);
+	int r = flows_inbound((size_t)number(argv[0]), &flows, &n);
 
 	for (size_t i = 0; i < n; i++)
 		printf("%u %s %s %s\n", flows[i].protocol, endpoint_format(&flows[i].from, from),
@@ -54,25 +59,25 @@ static int show_packets(char **argv)
 {
 	struct mono start = clock_mono();
 	struct nflog *nflog;
-	int seen = 0, r = nflog_open((uint16_t)atoi(argv[0]), on_packet, &seen, &nflog);
+	int seen = 0, r = nflog_open((uint16_t)number(argv[0]), on_packet, &seen, &nflog);
 
 	if (r < 0)
 		return report(r);
 	puts("ready");
-	while (r == 0 && seen < atoi(argv[1]) &&
-	       mono_diff_ms(clock_mono(), start) < 1000 * atoi(argv[2])) {
+	while (r == 0 && seen < number(argv[1]) &&
+	       mono_diff_ms(clock_mono(), start) < 1000 * number(argv[2])) {
 		struct pollfd fd = {.fd = nflog_fd(nflog), .events = POLLIN};
 		if (poll(&fd, 1, 100) > 0)
 			r = nflog_dispatch(nflog);
 	}
 	nflog_close(nflog);
-	return report(r) || seen < atoi(argv[1]);
+	return report(r) || seen < number(argv[1]);
 }
 
 static int listen_on(char **argv)
 {
 	struct sockaddr_in6 any = {.sin6_family = AF_INET6,
-				   .sin6_port = htons((uint16_t)atoi(argv[0]))};
+				   .sin6_port = htons((uint16_t)number(argv[0]))};
 	int fd = socket(AF_INET6, SOCK_STREAM, 0);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0 || listen(fd, 16) < 0)
@@ -85,7 +90,7 @@ static int listen_on(char **argv)
 
 static int connect_to(char **argv)
 {
-	struct endpoint endpoint = {.port = (uint16_t)atoi(argv[1])};
+	struct endpoint endpoint = {.port = (uint16_t)number(argv[1])};
 	struct sockaddr_storage storage;
 	socklen_t length;
 	int fd;

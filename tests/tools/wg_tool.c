@@ -15,9 +15,15 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "common/file.h"
 #include "netlink/wg_device.h"
+
+static int number(const char *text)
+{
+	return (int)strtol(text, NULL, 10);
+}
 
 static int usage(void)
 {
@@ -141,7 +147,7 @@ static int peer_option(struct wg_peer *peer, const char *name, const char *value
 		return add_allowed(peer, value);
 	if (strcmp(name, "keepalive") != 0)
 		return -EINVAL;
-	peer->keepalive = (uint16_t)atoi(value);
+	peer->keepalive = (uint16_t)number(value);
 	return 0;
 }
 
@@ -165,7 +171,7 @@ static int parse_change(int argc, char **argv, struct wg_device *device, struct 
 	if (!strcmp(argv[0], "private-key")) {
 		ret->kind = WG_CHANGE_DEVICE;
 		if (argc == 4)
-			device->listen_port = (uint16_t)atoi(argv[3]);
+			device->listen_port = (uint16_t)number(argv[3]);
 		return read_private_key(argv[1], &device->private_key);
 	}
 	ret->kind = strcmp(argv[0], "remove") ? WG_CHANGE_PEER_SET : WG_CHANGE_PEER_REMOVE;
@@ -179,7 +185,9 @@ static int set(int argc, char **argv)
 	struct wg_change change;
 	int r;
 
-	if (argc < 3 || !device)
+	if (!device)
+		return report(-ENOMEM, NULL);
+	if (argc < 3)
 		return usage();
 	r = parse_change(argc - 1, argv + 1, device, &change);
 	change.peer = device->peers;

@@ -16,22 +16,28 @@
 #include <cmocka.h>
 #include "netlink/wg_device.h"
 
+static int number(const char *text)
+{
+	return (int)strtol(text, NULL, 10);
+}
+
 static void parse_word(struct wg_device *device, struct wg_peer **peer, const char *word)
 {
 	struct key key = {{(uint8_t)word[0]}};
 	struct prefix prefix;
 
+	assert_true(*peer || strchr("pkABCD", word[0]));
 	if (word[0] >= 'A' && word[0] <= 'Z') {
 		assert_int_equal(wg_device_add_peer(device, &key, peer), 0);
 	} else if (word[0] == 'p') {
-		device->listen_port = (uint16_t)atoi(word + 1);
+		device->listen_port = (uint16_t)number(word + 1);
 	} else if (word[0] == 'k' && !*peer) {
-		device->private_key.bytes[1] = (uint8_t)atoi(word + 1);
+		device->private_key.bytes[1] = (uint8_t)number(word + 1);
 	} else if (word[0] == 'k') {
-		(*peer)->keepalive = (uint16_t)atoi(word + 1);
+		(*peer)->keepalive = (uint16_t)number(word + 1);
 	} else if (word[0] == 'e') {
 		assert_int_equal(endpoint_parse("192.0.2.1:1", &(*peer)->endpoint), 0);
-		(*peer)->endpoint.port = (uint16_t)atoi(word + 1);
+		(*peer)->endpoint.port = (uint16_t)number(word + 1);
 	} else {
 		assert_int_equal(prefix_parse(word, &prefix), 0);
 		assert_int_equal(wg_peer_add_allowed(*peer, &prefix.addr, prefix.length), 0);
