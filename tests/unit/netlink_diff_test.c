@@ -26,7 +26,7 @@ static void parse_word(struct wg_device *device, struct wg_peer **peer, const ch
 	struct key key = {{(uint8_t)word[0]}};
 	struct prefix prefix;
 
-	assert_true(*peer || strchr("pkABCD", word[0]));
+	assert_true(*peer || strchr("pkABCDE", word[0]));
 	if (word[0] >= 'A' && word[0] <= 'Z') {
 		assert_int_equal(wg_device_add_peer(device, &key, peer), 0);
 	} else if (word[0] == 'p') {
