@@ -111,6 +111,7 @@ static void get_endpoint(struct reader *r, struct endpoint *ret)
 		return;
 	}
 	ret->addr = addr_from_bytes(*family, bytes);
+	r->failed |= memcmp(ret->addr.bytes, bytes, sizeof(ret->addr.bytes)) != 0;
 	memcpy(&ret->port, port, sizeof(ret->port));
 }
 
