@@ -42,7 +42,7 @@ struct admin_status {
 	int64_t policy_not_after;
 	uint32_t identities, connected, suspended, revoked;
 	uint32_t tokens_open;
-	char **warnings; /* sentences; each is a finding */
+	char **warnings; /* sentences, that of an online root key among them */
 	size_t n_warnings;
 };
 MESSAGE_FUNCTIONS(admin_status);

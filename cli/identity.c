@@ -9,7 +9,7 @@
 #include "common/clock.h"
 
 #define WAIT_DEFAULT_S 30
-#define WAIT_MAX_S     600
+#define WAIT_MAX_S     120
 
 static void print_identities(const struct admin_identity_list *list)
 {
@@ -152,7 +152,7 @@ static int read_revoke(const struct invocation *in, struct admin_revoke *ret)
 	int64_t seconds = WAIT_DEFAULT_S;
 	const char *timeout = in->options[OPT_TIMEOUT];
 	if (timeout && (duration_parse(timeout, &seconds) < 0 || seconds > WAIT_MAX_S))
-		return cli_fail(in, EXIT_USAGE, "--timeout \"%s\" is not a duration of at most 10m",
+		return cli_fail(in, EXIT_USAGE, "--timeout \"%s\" is not a duration of at most 2m",
 				timeout);
 	if (timeout && !option(in, OPT_WAIT))
 		return cli_fail(in, EXIT_USAGE, "--timeout is for --wait");

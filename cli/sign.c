@@ -50,23 +50,30 @@ int network_load(const struct invocation *in, const char *root, struct network *
 	return EXIT_OK;
 }
 
+/* --key, $SORTIE_KEY, or K1 where init left it. *ret_made is the caller's. */
+static const char *key_path(const struct invocation *in, const char *state, char **ret_made,
+			    int *ret_code)
+{
+	const char *variable = getenv("SORTIE_KEY");
+	if (option(in, OPT_KEY))
+		return cli_file(in, OPT_KEY, ret_code);
+	if (variable && strncmp(variable, "file:", 5) == 0)
+		return variable + 5;
+	if (asprintf(ret_made, "%s/" POLICY_KEY_FILE, state ? state : CONTROL_STATE) < 0)
+		*ret_made = NULL;
+	return *ret_made;
+}
+
 int signer_load(const struct invocation *in, const char *state, struct signing_key *ret)
 {
-	_cleanup_(freep) char *standard = NULL;
+	_cleanup_(freep) char *made = NULL;
 	struct err err = {0};
-	const char *path;
-	int code = EXIT_OK;
-	if (option(in, OPT_KEY)) {
-		path = cli_file(in, OPT_KEY, &code);
-		if (!path)
-			return code;
-	} else {
-		if (!state || asprintf(&standard, "%s/" POLICY_KEY_FILE, state) < 0)
-			return cli_fail(in, EXIT_USAGE, "which key signs? Give --key file:PATH");
-		path = standard;
-	}
+	int code = EXIT_FAILED;
+	const char *path = key_path(in, state, &made, &code);
+	if (!path)
+		return code;
 	int r = signing_key_load(path, ret, &err);
-	if (r == -ENOENT && standard)
+	if (r == -ENOENT && made)
 		return cli_fail(in, EXIT_USAGE,
 				"which key signs? There is none at %s: give --key file:PATH", path);
 	if (r < 0)

@@ -9,7 +9,8 @@
 #include "cli/cli.h"
 #include "trust/verify.h"
 
-#define POLICY_KEY_FILE "keys/policy" /* K1 in the control plane's state folder */
+#define CONTROL_STATE	"/var/lib/sortie-control" /* where the control plane names none */
+#define POLICY_KEY_FILE "keys/policy"		  /* K1 in its state folder */
 
 struct network {
 	struct trust *trust; /* root accepted */
@@ -19,7 +20,7 @@ void network_done(struct network *network);
 
 /* All return an exit code; unless EXIT_OK the line was printed. */
 int network_load(const struct invocation *in, const char *root, struct network *ret);
-/* --key, or K1 in the state folder (may be NULL) where it still lies there. Wipe with signing_key_wipe(). */
+/* --key, $SORTIE_KEY, or K1 in the state folder (may be NULL) where it still lies there. Wipe with signing_key_wipe(). */
 int signer_load(const struct invocation *in, const char *state, struct signing_key *ret);
 /* Is it one of the root's policy keys? */
 bool signer_is_policy_key(const struct network *network, const struct signing_key *key);

@@ -131,8 +131,6 @@ static void print_control(const struct admin_status *status)
 	printf("identities  %" PRIu32 " suspended, %" PRIu32 " revoked; %" PRIu32 " open tokens\n",
 	       status->suspended, status->revoked, status->tokens_open);
 	printf("revision    %" PRIu64 "\n", status->revision);
-	if (status->root_online)
-		puts("warning: root key is online: no protection against this host");
 	print_lines("warning:", status->warnings, status->n_warnings);
 }
 
