@@ -241,7 +241,8 @@ int policy_diff(const struct policy *before, const struct policy_inventory *inve
 		r = -ENOMEM;
 	if (r < 0)
 		return r;
-	qsort(changes.items, changes.n, sizeof(*changes.items), compare_changes);
+	if (changes.n)
+		qsort(changes.items, changes.n, sizeof(*changes.items), compare_changes);
 	*ret = take_pointer(changes.items);
 	*ret_n = changes.n;
 	return 0;

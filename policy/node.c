@@ -39,10 +39,14 @@ struct node *node_add(struct node *parent)
 	return &parent->items[n];
 }
 
+struct key {
+	const struct node *node;
+};
+
 static int compare_keys(const void *a, const void *b)
 {
-	const struct node *left = *(const struct node *const *)a;
-	const struct node *right = *(const struct node *const *)b;
+	const struct node *left = ((const struct key *)a)->node;
+	const struct node *right = ((const struct key *)b)->node;
 	int order = strcmp(left->text, right->text);
 
 	return order ? order : (left > right) - (left < right);
@@ -51,19 +55,21 @@ static int compare_keys(const void *a, const void *b)
 int node_check_keys(const struct node *mapping, struct err *err)
 {
 	size_t n = mapping->n_items / 2;
-	_cleanup_(freep) const struct node **keys = calloc(n ? n : 1, sizeof(*keys));
+	_cleanup_(freep) struct key *keys = calloc(n + 1, sizeof(*keys));
 
 	if (!keys)
 		return err_code(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < n; i++)
-		keys[i] = &mapping->items[2 * i];
+		keys[i].node = &mapping->items[2 * i];
 	qsort(keys, n, sizeof(*keys), compare_keys);
 	for (size_t i = 1; i < n; i++) {
+		const struct node *first = keys[i - 1].node;
+		const struct node *second = keys[i].node;
 		char quoted[QUOTED_MAX];
-		if (strcmp(keys[i - 1]->text, keys[i]->text) == 0)
-			return err_at(err, keys[i]->line, keys[i]->column,
+		if (strcmp(first->text, second->text) == 0)
+			return err_at(err, second->line, second->column,
 				      "key \"%s\" stands twice (first in line %u): keep one",
-				      quote(keys[i]->text, quoted), keys[i - 1]->line);
+				      quote(second->text, quoted), first->line);
 	}
 	return 0;
 }
