@@ -15,63 +15,18 @@
  * kept request's socket is watched here, and TCP keepalive finds hosts that vanished. Its idle timeout starts anew
  * with every byte, so deadlines are our own: one timer a connection, which shuts the socket down.
  */
-#include "api/http.h"
+#include "api/http_internal.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <microhttpd.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#define CONNECTION_MEMORY                                                                          \
-	((size_t)8 * 1024) /* also the limit of the request line and all headers */
-#define PATH_MAX_TEXT	  256
-#define WRITE_BYTES_PER_S (8 * 1024) /* a reader slower than this is cut off */
-#define FLUSH_RUNS	  64	     /* while freeing: rounds to get the last answers out */
+/* of a connection, and so the limit of the request line and all headers */
+#define CONNECTION_MEMORY ((size_t)8 * 1024)
+#define FLUSH_RUNS	  64 /* while freeing: rounds to get the last answers out */
 #define TIMER_ACCURACY_US 100000
-
-enum request_state { READING, HANDLING, KEPT, ANSWERED, GONE };
-
-struct http_connection {
-	struct http_server *server;
-	struct http_peer peer;
-	int fd; /* libmicrohttpd's */
-	sd_event_source *deadline;
-};
-
-struct http_request {
-	struct http_server *server;
-	struct http_connection *connection;
-	struct MHD_Connection *mhd;
-	enum request_state state;
-	char method[16];
-	char path[PATH_MAX_TEXT];
-	char *body;
-	size_t length, capacity, expected;
-	void *data;
-	sd_event_source *watch; /* KEPT: tells when the client goes */
-	unsigned int status;
-	struct MHD_Response *response;	      /* ANSWERED */
-	struct http_request *next, *previous; /* in server->requests */
-	struct http_request *next_resumed;    /* in server->resumed */
-};
-
-struct http_server {
-	sd_event *event;
-	struct MHD_Daemon *daemon;
-	struct http_options options;
-	void (*on_request)(struct http_request *request, void *data);
-	void (*on_gone)(struct http_request *request, void *data);
-	void *data;
-	sd_event_source *poll;	 /* libmicrohttpd's epoll set */
-	sd_event_source *resume; /* deferred: the queue, then a run */
-	struct http_request *requests;
-	struct http_request *resumed; /* answered while suspended, or gone */
-	bool running;		      /* inside MHD_run() */
-	bool doomed;		      /* freed inside MHD_run(): released behind it */
-};
 
 /* ---- deadlines ---- */
 
@@ -83,13 +38,13 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *data)
 	return 0;
 }
 
-static void deadline_set(struct http_connection *connection, uint64_t seconds)
+void http_deadline_set(struct http_connection *connection, uint64_t seconds)
 {
 	sd_event_source_set_time_relative(connection->deadline, seconds * 1000000);
 	sd_event_source_set_enabled(connection->deadline, SD_EVENT_ONESHOT);
 }
 
-static void deadline_stop(struct http_connection *connection)
+void http_deadline_stop(struct http_connection *connection)
 {
 	sd_event_source_set_enabled(connection->deadline, SD_EVENT_OFF);
 }
@@ -168,249 +123,12 @@ static void on_connection(void *data, struct MHD_Connection *mhd, void **context
 	*context = info ? connection_new(data, info->connect_fd) : NULL;
 }
 
-/* ---- requests ---- */
+/* ---- the loop ---- */
 
-static void request_free(struct http_request *request)
-{
-	struct http_server *server = request->server;
-	if (request->previous)
-		request->previous->next = request->next;
-	else
-		server->requests = request->next;
-	if (request->next)
-		request->next->previous = request->previous;
-	sd_event_source_disable_unref(request->watch);
-	if (request->response)
-		MHD_destroy_response(request->response);
-	free(request->body);
-	free(request);
-}
-
-static void server_wake(struct http_server *server)
+void http_server_wake(struct http_server *server)
 {
 	sd_event_source_set_enabled(server->resume, SD_EVENT_ONESHOT);
 }
-
-/* The connection is suspended: libmicrohttpd gets it back from the deferred source. */
-static void request_resume(struct http_request *request, enum request_state state)
-{
-	struct http_server *server = request->server;
-	request->watch = sd_event_source_disable_unref(request->watch);
-	request->state = state;
-	request->next_resumed = server->resumed;
-	server->resumed = request;
-	server_wake(server);
-}
-
-/* Only ever hangups: what a client pipelines behind a kept request stays in the socket. */
-static int on_hangup(sd_event_source *source, int fd, uint32_t events, void *data)
-{
-	struct http_request *request = data;
-	struct http_server *server = request->server;
-	request_resume(request, GONE);
-	if (server->on_gone)
-		server->on_gone(request, server->data);
-	return 0;
-}
-
-static struct MHD_Response *response_new(unsigned int status, const char *content_type,
-					 const char *body, size_t length)
-{
-	/* The library takes no const where it copies. */
-	union {
-		const char *from;
-		void *to;
-	} bytes = {.from = length ? body : ""};
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(length, bytes.to, MHD_RESPMEM_MUST_COPY);
-	if (!response)
-		return NULL;
-	if (!content_type)
-		content_type = status >= 400 ? "application/problem+json" : "application/json";
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	return response;
-}
-
-void http_answer(struct http_request *request, unsigned int status, const char *content_type,
-		 const char *body, size_t length)
-{
-	if (request->state != HANDLING && request->state != KEPT)
-		return;
-	request->status = status;
-	/* NULL when out of memory: the connection is closed without an answer. */
-	request->response = response_new(status, content_type, body, length);
-	deadline_set(request->connection,
-		     request->server->options.idle_seconds + length / WRITE_BYTES_PER_S);
-	if (request->state == KEPT)
-		request_resume(request, ANSWERED);
-	else
-		request->state = ANSWERED;
-}
-
-static enum MHD_Result refuse(struct MHD_Connection *mhd, unsigned int status, const char *code)
-{
-	char body[160];
-	int length = snprintf(body, sizeof(body),
-			      "{\"type\":\"urn:sortie:problem:%s\",\"title\":\"Refused\","
-			      "\"status\":%u,\"detail\":\"the request is over a limit\"}",
-			      code, status);
-	struct MHD_Response *response = response_new(status, NULL, body, (size_t)length);
-	if (!response)
-		return MHD_NO;
-	enum MHD_Result r = MHD_queue_response(mhd, status, response);
-	MHD_destroy_response(response);
-	return r;
-}
-
-/* The body's length from the header; more than that libmicrohttpd does not hand over. -EINVAL for none to be had. */
-static int body_expected(struct MHD_Connection *mhd, size_t *ret)
-{
-	*ret = 0;
-	if (MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING))
-		return -EINVAL;
-	const char *text =
-		MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-	if (!text)
-		return 0;
-	char *end;
-	errno = 0;
-	unsigned long long value = strtoull(text, &end, 10);
-	if (errno || *end || end == text || *text < '0' || *text > '9')
-		return -EINVAL;
-	*ret = (size_t)value;
-	return 0;
-}
-
-/* The headers are complete: refuses before any of the body is read. */
-static enum MHD_Result request_begin(struct http_server *server, struct MHD_Connection *mhd,
-				     const char *path, const char *method, void **context)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	size_t expected;
-	if (!info || !info->socket_context)
-		return MHD_NO;
-	if (strlen(path) >= PATH_MAX_TEXT ||
-	    strlen(method) >= sizeof(((struct http_request *)0)->method))
-		return refuse(mhd, MHD_HTTP_URI_TOO_LONG, "bad-request");
-	if (body_expected(mhd, &expected) < 0)
-		return refuse(mhd, MHD_HTTP_LENGTH_REQUIRED, "bad-request");
-	if (expected > server->options.body_max)
-		return refuse(mhd, MHD_HTTP_CONTENT_TOO_LARGE, "too-large");
-
-	struct http_request *request = calloc(1, sizeof(*request));
-	if (!request)
-		return MHD_NO;
-	request->server = server;
-	request->connection = info->socket_context;
-	request->mhd = mhd;
-	request->expected = expected;
-	memcpy(request->method, method, strlen(method) + 1);
-	memcpy(request->path, path, strlen(path) + 1);
-	request->next = server->requests;
-	if (request->next)
-		request->next->previous = request;
-	server->requests = request;
-	*context = request;
-	return MHD_YES;
-}
-
-/* Grows by doubling: a claimed length costs nothing before its bytes are there. */
-static enum MHD_Result request_append(struct http_request *request, const char *bytes,
-				      size_t length)
-{
-	if (length > request->expected - request->length)
-		return MHD_NO;
-	size_t needed = request->length + length + 1;
-	if (needed > request->capacity) {
-		size_t capacity =
-			needed * 2 < request->expected + 1 ? needed * 2 : request->expected + 1;
-		char *body = realloc(request->body, capacity);
-		if (!body)
-			return MHD_NO;
-		request->body = body;
-		request->capacity = capacity;
-	}
-	memcpy(request->body + request->length, bytes, length);
-	request->length += length;
-	request->body[request->length] = '\0';
-	return MHD_YES;
-}
-
-/* Nobody answered yet: the request leaves libmicrohttpd's hands until http_answer() or a hangup. */
-static enum MHD_Result request_keep(struct http_request *request)
-{
-	if (sd_event_add_io(request->server->event, &request->watch, request->connection->fd,
-			    EPOLLRDHUP, on_hangup, request) < 0) {
-		request->state = GONE;
-		if (request->server->on_gone)
-			request->server->on_gone(request, request->server->data);
-		return MHD_NO;
-	}
-	request->state = KEPT;
-	MHD_suspend_connection(request->mhd);
-	return MHD_YES;
-}
-
-static enum MHD_Result request_send(struct http_request *request)
-{
-	if (!request->response)
-		return MHD_NO;
-	return MHD_queue_response(request->mhd, request->status, request->response);
-}
-
-static enum MHD_Result request_complete(struct http_request *request)
-{
-	struct http_server *server = request->server;
-	request->state = HANDLING;
-	deadline_stop(request->connection);
-	if (server->doomed)
-		http_answer(request, MHD_HTTP_SERVICE_UNAVAILABLE, NULL, NULL, 0);
-	else
-		server->on_request(request, server->data);
-	return request->state == ANSWERED ? request_send(request) : request_keep(request);
-}
-
-/* libmicrohttpd calls this for the headers, for each piece of the body, at its end, and after a resume. */
-static enum MHD_Result on_access(void *data, struct MHD_Connection *mhd, const char *path,
-				 const char *method, const char *version, const char *upload,
-				 size_t *upload_length, void **context)
-{
-	struct http_request *request = *context;
-	if (!request)
-		return request_begin(data, mhd, path, method, context);
-	switch (request->state) {
-	case READING:
-		if (*upload_length == 0)
-			return request_complete(request);
-		size_t length = *upload_length;
-		*upload_length = 0;
-		return request_append(request, upload, length);
-	case ANSWERED:
-		return request_send(request);
-	case HANDLING:
-	case KEPT:
-		return MHD_YES;
-	case GONE:
-		return MHD_NO;
-	}
-	return MHD_NO;
-}
-
-/* Answered and written, or broken: the next request of the connection has its time again. */
-static void on_completed(void *data, struct MHD_Connection *mhd, void **context,
-			 enum MHD_RequestTerminationCode code)
-{
-	struct http_request *request = *context;
-	if (!request)
-		return;
-	deadline_set(request->connection, request->server->options.idle_seconds);
-	request_free(request);
-	*context = NULL;
-}
-
-/* ---- the loop ---- */
 
 static void server_destroy(struct http_server *server);
 
@@ -442,7 +160,7 @@ static void server_step(struct http_server *server)
 	if (server->doomed)
 		server_destroy(server);
 	else if (more)
-		server_wake(server);
+		http_server_wake(server);
 }
 
 static int on_poll(sd_event_source *source, int fd, uint32_t events, void *data)
@@ -462,13 +180,13 @@ static int on_resume(sd_event_source *source, void *data)
 static struct MHD_Daemon *daemon_start(struct http_server *server, int listen_fd)
 {
 	return MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, server,
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, http_on_access, server,
 		MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, server->options.connections_max,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT, server->options.connections_per_address_max,
 		MHD_OPTION_CONNECTION_TIMEOUT, 0u, MHD_OPTION_STRICT_FOR_CLIENT, 1,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_NOTIFY_COMPLETED,
-		on_completed, server, MHD_OPTION_END);
+		http_on_completed, server, MHD_OPTION_END);
 }
 
 static int server_watch(struct http_server *server)
@@ -548,42 +266,4 @@ void http_server_free(struct http_server *server)
 	server->doomed = true;
 	if (!server->running)
 		server_destroy(server);
-}
-
-/* ---- what handlers ask ---- */
-
-const char *http_method(const struct http_request *request)
-{
-	return request->method;
-}
-
-const char *http_path(const struct http_request *request)
-{
-	return request->path;
-}
-
-const char *http_query(const struct http_request *request, const char *name)
-{
-	return MHD_lookup_connection_value(request->mhd, MHD_GET_ARGUMENT_KIND, name);
-}
-
-const char *http_body(const struct http_request *request, size_t *ret_length)
-{
-	*ret_length = request->length;
-	return request->body ? request->body : "";
-}
-
-const struct http_peer *http_peer(const struct http_request *request)
-{
-	return &request->connection->peer;
-}
-
-void http_set_data(struct http_request *request, void *data)
-{
-	request->data = data;
-}
-
-void *http_get_data(const struct http_request *request)
-{
-	return request->data;
 }
