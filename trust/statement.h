@@ -4,7 +4,9 @@
  * of signers, versions and expiry. Times are seconds since 1970; every object names its network.
  *
  * Encoders return malloc()ed JSON payloads (NULL: out of memory). Decoders take payload bytes that the caller has
- * VERIFIED, refuse unknown, missing and duplicate members, and return 0, -EINVAL or -ENOMEM.
+ * VERIFIED, refuse unknown, missing and duplicate members and every text but the one that the encoder writes, and
+ * return 0, -EINVAL or -ENOMEM. Encoders do not judge: what they are given wrong, decoders refuse.
+ * The header of a policy and the payload of a call are JSON texts inside a JSON string: their bytes come back as given.
  */
 #pragma once
 #include <stdbool.h>

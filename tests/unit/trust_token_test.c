@@ -159,7 +159,7 @@ static void test_sealed_nonsense(void **state)
 		{0, 2, "version 2"},   {17, 0xfe, "ULA"},    {26, 1, "malformed"},
 		{27, 33, "malformed"}, {27, 0, "malformed"}, {27, 30, "length 8"},
 		{28, 0, "endpoint"},   {28, 5, "endpoint"},  {28, 1, ""},
-		{29, 2, ""},  {30, 60, ""},	     {31, '/', "HOST:PORT"},
+		{29, 2, ""},	       {30, 60, ""},	     {31, '/', "HOST:PORT"},
 		{40, 0, "malformed"},
 	};
 	struct join_token token = example();
