@@ -79,6 +79,9 @@ struct fw_desired {
 	size_t n_underlay;
 	uint32_t
 		api_uid; /* workload: only this uid (and 0) may reach the hub's ports over the overlay */
+	/* Interfaces that containers are behind. None named: every interface of kind "bridge". */
+	const char (*container_ifnames)[IFNAMSIZ];
+	size_t n_container_ifnames;
 };
 
 /* What apply would do, printable: one word and a count a line. */

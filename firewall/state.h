@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table's content as data: what should stand, or what was read. And the difference of two of them, pure.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "firewall/elements.h"
+#include "firewall/layout.h"
+
+/* A lease that would end this much sooner or later is the same lease: nothing is sent for it. */
+#define LEASE_SLACK_MS 1500
+
+struct state {
+	bool exists;   /* the table stands */
+	bool complete; /* and nothing of its frame (base chains, sets, counters) has to be made */
+	char *chains[N_CHAINS]; /* the text of each chain's rules; NULL: not there */
+	struct elements elements;
+};
+
+void state_done(struct state *state);
+/* What should stand. elements_of()'s errors. */
+int state_of(const struct fw_desired *desired, int64_t now_ms, struct state *ret);
+
+struct delta {
+	bool create;
+	bool rewrite[N_CHAINS];
+	struct elements added, removed, refreshed;
+};
+
+void delta_done(struct delta *delta);
+/*
+ * From what stands to what should. Elements that have expired stand no more; a map's element with other data is removed and
+ * added; a timeout that differs by more than LEASE_SLACK_MS is refreshed.
+ */
+int delta_of(const struct state *actual, const struct state *desired, int64_t now_ms,
+	     struct delta *ret);
+struct fw_plan delta_plan(const struct delta *delta);
