@@ -73,7 +73,7 @@ int agent_begin(struct agent *agent, struct err *err)
 /* The temporary interface of an enrolment that ended in a crash. */
 static void remove_left_over_join(struct agent *agent)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if ((state_has(agent->state, STATE_TOKEN)) &&
 	    kernel_remove_interface(agent->kernel, agent->options.join_interface, &err) < 0)
@@ -109,7 +109,7 @@ void agent_on_ready(void *data)
 /* Endpoints are known, or nothing new is: go on with what was waiting for them. */
 void agent_on_hubs(struct agent *agent, bool found)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (agent->phase == AGENT_ENROLLING) {
 		enroll_on_hubs(agent, found);
@@ -148,8 +148,8 @@ int agent_leave(struct agent *agent, struct err *err)
 	desired_free(agent->desired);
 	agent->desired = NULL;
 	agent_forget_network(agent);
-	agent->floor = (struct state_floor){ 0 };
-	agent->local = (struct state_local){ 0 };
+	agent->floor = (struct state_floor){0};
+	agent->local = (struct state_local){0};
 	agent->phase = AGENT_UNENROLLED;
 	agent->applied = 0;
 	agent->trouble[0] = '\0';

@@ -33,7 +33,7 @@ struct agent_options {
 	const char *state, *interface, *join_interface, *socket, *hosts, *group;
 	enum wg_backend backend;
 	enum policy_mode mode; /* OBSERVE: not asked for */
-	bool plan;		     /* print the plan and end */
+	bool plan;	       /* print the plan and end */
 };
 
 /* Resolving the hub's endpoint texts, one after the other. */
@@ -63,7 +63,7 @@ struct agent_sync {
 	uint64_t question; /* the call under way; 0: none */
 	struct mono asked_at;
 	unsigned int failures;
-	bool answers;	   /* the last call succeeded */
+	bool answers; /* the last call succeeded */
 	int64_t succeeded_at;
 	char problem[256]; /* of the last call; "" */
 	sd_event_source *retry, *readd;
@@ -74,7 +74,7 @@ struct agent_enroll {
 	char *request;		 /* body, byte for byte the same each time */
 	struct desired *desired; /* the interface that asks; NULL until it stands */
 	uint16_t listen_port;
-	bool sent;		 /* a packet may have reached the hub */
+	bool sent; /* a packet may have reached the hub */
 	uint64_t question;
 	uint64_t waiter; /* local request that gets the answer; 0: nobody */
 	struct mono waiter_until;
@@ -108,7 +108,7 @@ struct agent {
 	struct desired *desired; /* what the kernel was last told */
 	uint64_t applied;	 /* revision that the kernel holds */
 	uint64_t repaired;
-	char trouble[256];	 /* why the kernel does not hold what it should; "" */
+	char trouble[256]; /* why the kernel does not hold what it should; "" */
 
 	struct agent_hubs hubs;
 	struct agent_probe probe;

@@ -146,7 +146,7 @@ static int read_interface(struct kernel *kernel, const struct desired *desired, 
 int kernel_read(struct kernel *kernel, const struct desired *desired, bool created_by_us,
 		struct actual *ret, struct err *err)
 {
-	struct actual actual = { 0 };
+	struct actual actual = {0};
 	int r = read_interface(kernel, desired, created_by_us, &actual, err);
 
 	if (r == 0) {
@@ -210,11 +210,12 @@ static int range_taken(const struct prefix *range, const struct prefix *other, u
 {
 	char ours[PREFIX_TEXT_MAX], theirs[PREFIX_TEXT_MAX], name[IF_NAMESIZE];
 
-	return err_code(err, -EEXIST,
-			"the network's range %s overlaps %s of interface %s: change that one, or use "
-			"a network with another --ipv4 range",
-			prefix_format(range, ours), prefix_format(other, theirs),
-			if_indextoname(index, name) ? name : "(none)");
+	return err_code(
+		err, -EEXIST,
+		"the network's range %s overlaps %s of interface %s: change that one, or use "
+		"a network with another --ipv4 range",
+		prefix_format(range, ours), prefix_format(other, theirs),
+		if_indextoname(index, name) ? name : "(none)");
 }
 
 static int check_addrs(struct kernel *kernel, const struct prefix *range, unsigned int own,
@@ -251,7 +252,8 @@ int kernel_check_range(struct kernel *kernel, const struct prefix *range, const 
 	if (r == 0)
 		r = link_routes(kernel->link, &routes, &n);
 	for (size_t i = 0; r == 0 && i < n; i++)
-		if (route_matters(&routes[i], own) && prefix_overlaps(range, &routes[i].destination))
+		if (route_matters(&routes[i], own) &&
+		    prefix_overlaps(range, &routes[i].destination))
 			r = range_taken(range, &routes[i].destination, routes[i].oif, err);
 	return r;
 }
@@ -314,8 +316,8 @@ static int do_route(struct kernel *kernel, const struct desired *desired,
 
 	if (!route.unreachable)
 		route.oif = kernel_interface_index(kernel, desired->ifname);
-	return step->kind == PLAN_ROUTE_ADD ? link_route_add(kernel->link, &route) :
-					      link_route_remove(kernel->link, &route);
+	return step->kind == PLAN_ROUTE_ADD ? link_route_add(kernel->link, &route)
+					    : link_route_remove(kernel->link, &route);
 }
 
 static int do_address(struct kernel *kernel, const struct desired *desired,
@@ -323,10 +325,10 @@ static int do_address(struct kernel *kernel, const struct desired *desired,
 {
 	unsigned int index = kernel_interface_index(kernel, desired->ifname);
 
-	return step->kind == PLAN_ADDR_ADD ?
-		       link_addr_add(kernel->link, index, &step->addr,
-				     (uint8_t)addr_bits(&step->addr)) :
-		       link_addr_remove(kernel->link, index, &step->addr, step->length);
+	return step->kind == PLAN_ADDR_ADD
+		       ? link_addr_add(kernel->link, index, &step->addr,
+				       (uint8_t)addr_bits(&step->addr))
+		       : link_addr_remove(kernel->link, index, &step->addr, step->length);
 }
 
 static int do_step(struct kernel *kernel, const struct desired *desired, const struct plan *plan,
@@ -361,7 +363,7 @@ int kernel_apply(struct kernel *kernel, const struct desired *desired, const str
 		 struct err *err)
 {
 	for (size_t i = 0; i < plan->n; i++) {
-		struct err own = { 0 };
+		struct err own = {0};
 		int r = do_step(kernel, desired, plan, &plan->steps[i], &own);
 		if (r < 0 && own.text[0] == '\0')
 			(void)err_code(&own, r, "%s: %s", plan->steps[i].text, strerror(-r));
@@ -386,8 +388,8 @@ int kernel_refresh_leases(struct kernel *kernel, const struct desired *desired, 
 int kernel_restart_peer(struct kernel *kernel, const struct wg_peer *peer, struct err *err)
 {
 	const struct wg_change changes[] = {
-		{ .kind = WG_CHANGE_PEER_REMOVE, .peer = peer },
-		{ .kind = WG_CHANGE_PEER_SET, .peer = peer },
+		{.kind = WG_CHANGE_PEER_REMOVE, .peer = peer},
+		{.kind = WG_CHANGE_PEER_SET, .peer = peer},
 	};
 	int r = kernel->wg ? wg_set(kernel->wg, changes, ARRAY_SIZE(changes)) : -ENODEV;
 

@@ -52,7 +52,7 @@ static void buffer_consume(struct buffer *b, size_t length)
 	b->length -= length;
 	if (b->length == 0 && b->size > KEEP_MAX) {
 		free(b->bytes);
-		*b = (struct buffer){ 0 };
+		*b = (struct buffer){0};
 	}
 }
 

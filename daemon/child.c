@@ -127,7 +127,7 @@ static _Noreturn void become_net(int program_fd, int channel_fd, int local_fd,
 				 const struct sandbox_user *user)
 {
 	char name[] = "sortie-net";
-	char *const argv[] = { name, NULL };
+	char *const argv[] = {name, NULL};
 	sigset_t none;
 	/* Out of the way first: either may sit on the other's place. */
 	int program = fcntl(program_fd, F_DUPFD_CLOEXEC, 10);
@@ -169,9 +169,8 @@ int child_new(sd_event *event, int local_fd, const struct child_handlers *handle
 	      struct child **ret, struct err *err)
 {
 	_cleanup_(child_freep) struct child *child = calloc(1, sizeof(*child));
-	const struct channel_handlers channel = { .on_message = on_message,
-						  .on_close = on_close,
-						  .data = child };
+	const struct channel_handlers channel = {
+		.on_message = on_message, .on_close = on_close, .data = child};
 	_cleanup_(closep) int fd = -1;
 	int r;
 
@@ -231,8 +230,8 @@ static int ask(struct child *child, struct ipc_message *message, const struct qu
 int child_resolve(struct child *child, const char *host, uint16_t port, child_resolved on_done,
 		  void *data, uint64_t *ret_id)
 {
-	struct ipc_message message = { .type = IPC_RESOLVE, .resolve = { host, port } };
-	const struct question question = { .on_resolved = on_done, .data = data };
+	struct ipc_message message = {.type = IPC_RESOLVE, .resolve = {host, port}};
+	const struct question question = {.on_resolved = on_done, .data = data};
 
 	return ask(child, &message, &question, ret_id);
 }
@@ -240,15 +239,15 @@ int child_resolve(struct child *child, const char *host, uint16_t port, child_re
 int child_call(struct child *child, const struct ipc_call *call, child_called on_done, void *data,
 	       uint64_t *ret_id)
 {
-	struct ipc_message message = { .type = IPC_CALL, .call = *call };
-	const struct question question = { .on_called = on_done, .data = data };
+	struct ipc_message message = {.type = IPC_CALL, .call = *call};
+	const struct question question = {.on_called = on_done, .data = data};
 
 	return ask(child, &message, &question, ret_id);
 }
 
 void child_cancel(struct child *child, uint64_t id)
 {
-	const struct ipc_message message = { .type = IPC_CALL_CANCEL, .id = id };
+	const struct ipc_message message = {.type = IPC_CALL_CANCEL, .id = id};
 	struct question question;
 
 	if (take_question(child, id, &question) && question.on_called)
@@ -257,9 +256,8 @@ void child_cancel(struct child *child, uint64_t id)
 
 int child_answer(struct child *child, uint64_t id, uint32_t status, const char *body, size_t length)
 {
-	const struct ipc_message message = { .type = IPC_LOCAL_ANSWER,
-					     .id = id,
-					     .local_answer = { status, body, length } };
+	const struct ipc_message message = {
+		.type = IPC_LOCAL_ANSWER, .id = id, .local_answer = {status, body, length}};
 
 	return channel_send(child->channel, &message);
 }

@@ -14,11 +14,12 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-#define ROUNDS_MAX	   6
-#define TICK_US		   UINT64_C(10000000)
-#define TICK_ACCURACY_US   UINT64_C(1000000)
-#define SOON_US		   UINT64_C(200000)
-#define VERIFY_TUPLES_MAX  5000 /* a full dump of more costs tens of milliseconds: only every minute */
+#define ROUNDS_MAX	 6
+#define TICK_US		 UINT64_C(10000000)
+#define TICK_ACCURACY_US UINT64_C(1000000)
+#define SOON_US		 UINT64_C(200000)
+#define VERIFY_TUPLES_MAX                                                                          \
+	5000 /* a full dump of more costs tens of milliseconds: only every minute */
 #define VERIFY_EVERY_TICKS 6
 #define CLOCK_STEP_S	   3
 #define SLEEP_STEP_US	   1000000
@@ -35,9 +36,9 @@ static enum policy_mode stricter(enum policy_mode a, enum policy_mode b)
 
 static enum policy_mode least_mode(const struct agent *agent)
 {
-	enum policy_mode local = strcmp(agent->local.mode, "enforce") == 0 ? POLICY_MODE_ENFORCE :
-				 strcmp(agent->local.mode, "overlay") == 0 ? POLICY_MODE_OVERLAY :
-									     POLICY_MODE_OBSERVE;
+	enum policy_mode local = strcmp(agent->local.mode, "enforce") == 0   ? POLICY_MODE_ENFORCE
+				 : strcmp(agent->local.mode, "overlay") == 0 ? POLICY_MODE_OVERLAY
+									     : POLICY_MODE_OBSERVE;
 
 	return stricter(local, agent->options.mode);
 }
@@ -79,7 +80,7 @@ static void decide_underlay(struct agent *agent, struct desired *desired)
 	bool locked = desired->fw.mode == FW_MODE_ENFORCE &&
 		      (agent->local.underlay_locked || underlay_examine(agent, desired));
 	struct state_local local = agent->local;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	agent->enforce_pending = desired->fw.mode == FW_MODE_ENFORCE && !locked;
 	desired->fw.underlay_locked = locked;
@@ -95,7 +96,7 @@ static bool created_by_us(const struct agent *agent, const char *ifname)
 {
 	_cleanup_(freep) char *name = NULL;
 	size_t length = 0;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	return state_has(agent->state, STATE_INTERFACE) &&
 	       state_load(agent->state, STATE_INTERFACE, &name, &length, &err) == 0 &&
@@ -161,7 +162,7 @@ static int one_round(struct agent *agent, struct err *err)
 {
 	_cleanup_(plan_freep) struct plan *plan = NULL;
 	struct desired *desired = NULL;
-	struct actual actual = { 0 };
+	struct actual actual = {0};
 	int r = look(agent, &desired, &actual, err);
 
 	if (r < 0)
@@ -206,11 +207,12 @@ int agent_print_plan(struct agent *agent, struct err *err)
 {
 	_cleanup_(plan_freep) struct plan *plan = NULL;
 	_cleanup_(desired_freep) struct desired *desired = NULL;
-	struct actual actual = { 0 };
+	struct actual actual = {0};
 	int r;
 
 	if (agent->phase != AGENT_ENROLLED)
-		return err_code(err, -ENOENT, "this host is not enrolled: there is nothing to plan");
+		return err_code(err, -ENOENT,
+				"this host is not enrolled: there is nothing to plan");
 	r = look(agent, &desired, &actual, err);
 	if (r == 0 && actual.wg)
 		desired->wg.listen_port = desired->fw.listen_port = actual.wg->listen_port;
@@ -228,7 +230,7 @@ int agent_print_plan(struct agent *agent, struct err *err)
 
 static void converge_and_log(struct agent *agent)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (agent_converge(agent, &err) < 0)
 		log_error("%s", err.text);
@@ -258,7 +260,7 @@ void agent_converge_soon(struct agent *agent)
 
 static void verify_firewall(struct agent *agent, unsigned int tick)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 	bool large = agent->desired->fw.n_tuples > VERIFY_TUPLES_MAX;
 
 	if ((large && tick % VERIFY_EVERY_TICKS) ||
@@ -295,7 +297,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 {
 	static unsigned int tick;
 	struct agent *agent = data;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	(void)sd_event_source_set_time_relative(source, TICK_US);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);

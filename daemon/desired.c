@@ -44,9 +44,8 @@ const struct desired_name *desired_find_name(const struct desired *desired, uint
 		else
 			high = middle;
 	}
-	return low < desired->n_names && desired->names[low].number == number ?
-		       &desired->names[low] :
-		       NULL;
+	return low < desired->n_names && desired->names[low].number == number ? &desired->names[low]
+									      : NULL;
 }
 
 /* enforce > overlay > observe: the enum counts down in strictness. */
@@ -107,9 +106,9 @@ static void add_route(struct desired *d, const struct prefix *destination, bool 
 		return;
 	d->routes[d->n_routes++] = (struct link_route){
 		.destination = *destination,
-		.metric = unreachable		      ? DESIRED_WORST_METRIC :
-			  destination->addr.family == AF_INET6 ? IPV6_METRIC :
-								 0,
+		.metric = unreachable				 ? DESIRED_WORST_METRIC
+			  : destination->addr.family == AF_INET6 ? IPV6_METRIC
+								 : 0,
 		.table = RT_TABLE_MAIN,
 		.protocol = LINK_ROUTE_PROTOCOL,
 		.unreachable = unreachable,
@@ -159,13 +158,14 @@ static int check_unique(struct desired *d, struct err *err)
 	wg_device_sort(&d->wg);
 	for (size_t i = 0; i < d->wg.n_peers; i++) {
 		if (i > 0 && key_equal(&d->wg.peers[i - 1].public_key, &d->wg.peers[i].public_key))
-			return err_code(err, -ENOTUNIQ,
-					"two peers have the same WireGuard key: nothing was changed");
+			return err_code(
+				err, -ENOTUNIQ,
+				"two peers have the same WireGuard key: nothing was changed");
 		for (size_t j = 0; j < d->wg.peers[i].n_allowed; j++)
-			claims[n++] = (struct claim){ d->wg.peers[i].allowed[j], i };
+			claims[n++] = (struct claim){d->wg.peers[i].allowed[j], i};
 	}
 	for (size_t i = 0; i < d->n_addrs; i++)
-		claims[n++] = (struct claim){ prefix_host(&d->addrs[i]), SIZE_MAX };
+		claims[n++] = (struct claim){prefix_host(&d->addrs[i]), SIZE_MAX};
 	qsort(claims, n, sizeof(*claims), compare_claims);
 	for (size_t i = 1; i < n; i++)
 		if (prefix_compare(&claims[i - 1].prefix, &claims[i].prefix) == 0)
@@ -217,7 +217,7 @@ static int resolve_grants(struct build *b, struct err *err)
 	b->members[0] = view->self.member;
 	for (size_t i = 0; i < view->n_peers; i++)
 		b->members[i + 1] = view->peers[i].member;
-	inventory = (struct policy_inventory){ .members = b->members, .n = n };
+	inventory = (struct policy_inventory){.members = b->members, .n = n};
 	r = policy_resolve(b->input->policy, &inventory, b->input->now, 0, DESIRED_TUPLES_MAX,
 			   &b->grants, &b->n_grants);
 	if (r == -EFBIG)
@@ -270,10 +270,8 @@ static int add_peer(struct build *b, struct fw_peer *fw_peers, size_t member, ui
 	name->id = peer->id;
 	memcpy(name->name, peer->member.name, sizeof(name->name));
 	b->peer_of_member[member] = d->fw.n_peers;
-	fw_peers[d->fw.n_peers++] = (struct fw_peer){ .ipv6 = peer->ipv6,
-						      .ipv4 = peer->ipv4,
-						      .number = name->number,
-						      .lease_s = lease_s };
+	fw_peers[d->fw.n_peers++] = (struct fw_peer){
+		.ipv6 = peer->ipv6, .ipv4 = peer->ipv4, .number = name->number, .lease_s = lease_s};
 	return add_wg_peer(d, &peer->k4, 0, &peer->ipv6, &peer->ipv4);
 }
 
@@ -356,8 +354,8 @@ static int add_underlay(struct build *b)
 		for (size_t f = 0; f < u->n_from; f++)
 			for (size_t p = 0; p < u->n_ports; p++)
 				entries[fw->n_underlay++] =
-					(struct fw_underlay){ u->from[f], u->ports[p].protocol,
-							      u->ports[p].low, u->ports[p].high };
+					(struct fw_underlay){u->from[f], u->ports[p].protocol,
+							     u->ports[p].low, u->ports[p].high};
 	}
 	return 0;
 }
@@ -382,7 +380,8 @@ static int write_hosts(struct build *b)
 
 	if (!out)
 		return -ENOMEM;
-	(void)fprintf(out, "# written by sortied: the identities that policy joins with this host\n");
+	(void)fprintf(out,
+		      "# written by sortied: the identities that policy joins with this host\n");
 	write_host(out, &input->ipv6, input->view->self.member.name, input->root->name);
 	write_host(out, &input->ipv4, input->view->self.member.name, input->root->name);
 	for (size_t i = 0; i < fw->n_peers; i++) {
@@ -456,8 +455,8 @@ static int fill(struct build *b, struct err *err)
 	d->wg.peers = calloc(n_peers + 1, sizeof(*d->wg.peers));
 	if (!d->wg.peers)
 		return -ENOMEM;
-	r = add_wg_peer(d, &input->root->hub_key, DESIRED_HUB_KEEPALIVE_S,
-			&d->fw.hub6, &d->fw.hub4);
+	r = add_wg_peer(d, &input->root->hub_key, DESIRED_HUB_KEEPALIVE_S, &d->fw.hub6,
+			&d->fw.hub4);
 	if (r == 0 && admitted && input->policy)
 		r = build_from_policy(b, err);
 	if (r == 0 && admitted)
@@ -468,7 +467,7 @@ static int fill(struct build *b, struct err *err)
 int desired_build(const struct desired_input *input, struct desired **ret, struct err *err)
 {
 	_cleanup_(desired_freep) struct desired *desired = calloc(1, sizeof(*desired));
-	struct build b = { .input = input, .desired = desired };
+	struct build b = {.input = input, .desired = desired};
 	int r;
 
 	if (!desired)
@@ -526,11 +525,11 @@ static int fill_join(const struct desired_join_input *input, struct desired *d, 
 	d->wg.peers = calloc(1, sizeof(*d->wg.peers));
 	if (!d->wg.peers)
 		return -ENOMEM;
-	return add_wg_peer(d, &input->token->hub_key, 0, &d->fw.hub6,
-			   &(struct addr){ 0 });
+	return add_wg_peer(d, &input->token->hub_key, 0, &d->fw.hub6, &(struct addr){0});
 }
 
-int desired_build_join(const struct desired_join_input *input, struct desired **ret, struct err *err)
+int desired_build_join(const struct desired_join_input *input, struct desired **ret,
+		       struct err *err)
 {
 	_cleanup_(desired_freep) struct desired *desired = calloc(1, sizeof(*desired));
 	int r;

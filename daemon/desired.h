@@ -31,7 +31,7 @@ struct desired_name {
 
 struct desired {
 	char ifname[IFNAMSIZ];
-	struct wg_device wg;	   /* private key and peers; listen_port 0 until one was read back */
+	struct wg_device wg; /* private key and peers; listen_port 0 until one was read back */
 	uint16_t mtu;
 	bool up;
 	struct addr addrs[2]; /* /128 and /32 */
@@ -50,14 +50,16 @@ struct desired_input {
 	const struct view *view;     /* NULL: enrolled, nothing known yet: hub only */
 	const struct policy *policy; /* NULL: none yet */
 	int64_t policy_not_after;
-	const struct key *k4; /* private */
+	const struct key *k4;	/* private */
 	struct addr ipv6, ipv4; /* our own */
 	int64_t now;
 	bool clock_sane;
-	enum policy_mode least_mode; /* the strictest that somebody on this host asked for; OBSERVE: nobody */
+	enum policy_mode
+		least_mode; /* the strictest that somebody on this host asked for; OBSERVE: nobody */
 	bool underlay_locked;
-	uint16_t listen_port;		/* as read back, 0 at first */
-	const struct endpoint *hubs;	/* the first is the one in use; none while names do not resolve */
+	uint16_t listen_port; /* as read back, 0 at first */
+	const struct endpoint
+		*hubs; /* the first is the one in use; none while names do not resolve */
 	size_t n_hubs;
 	uint32_t api_uid;
 };
@@ -76,7 +78,8 @@ struct desired_join_input {
 	size_t n_hubs;
 	uint32_t api_uid;
 };
-int desired_build_join(const struct desired_join_input *input, struct desired **ret, struct err *err);
+int desired_build_join(const struct desired_join_input *input, struct desired **ret,
+		       struct err *err);
 
 void desired_free(struct desired *desired);
 DEFINE_CLEANUP(desired_free, struct desired *);

@@ -17,13 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALL_TIMEOUT_MS	 5000
-#define RETRY_MS	 1000
-#define RETRY_LATER_MS	 10000
-#define WAITER_MS	 ((LOCAL_ENROLL_SECONDS - 15) * 1000)
-#define ROTATE_FAILURES	 3
-#define K3_ATTEMPTS	 16
-#define JOIN_ROUNDS_MAX	 6
+#define CALL_TIMEOUT_MS 5000
+#define RETRY_MS	1000
+#define RETRY_LATER_MS	10000
+#define WAITER_MS	((LOCAL_ENROLL_SECONDS - 15) * 1000)
+#define ROTATE_FAILURES 3
+#define K3_ATTEMPTS	16
+#define JOIN_ROUNDS_MAX 6
 
 static void send_request(struct agent *agent);
 
@@ -63,7 +63,7 @@ static void tell_waiter(struct agent *agent, const char *code, const char *detai
 /* Back to where we were: no interface, no table, no keys, no token. */
 static void give_up(struct agent *agent, const char *code, const char *detail)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 
 	log_error("enrolment: %s", detail);
 	tell_waiter(agent, code, detail);
@@ -94,7 +94,7 @@ static int check_root(const struct agent *agent, const struct root_statement *ro
 static int verify_answer(struct agent *agent, const struct enroll_answer *answer, struct err *err)
 {
 	_cleanup_(trust_freep) struct trust *trust = NULL;
-	struct enroll_request request = { 0 };
+	struct enroll_request request = {0};
 	struct verified_identity self;
 	int64_t now = clock_wall();
 	int r = trust_new(&agent->enroll.token.network, &agent->enroll.token.root_fingerprint,
@@ -123,10 +123,9 @@ static int verify_answer(struct agent *agent, const struct enroll_answer *answer
 static int sign_ipv4(struct agent *agent, const struct addr *ipv4, struct err *err)
 {
 	const struct join_token *token = &agent->enroll.token;
-	const struct ipv4_statement statement = { .network = token->network,
-						  .identity = agent->id,
-						  .ipv4 = *ipv4 };
-	const struct signing_key *keys[] = { &agent->k3 };
+	const struct ipv4_statement statement = {
+		.network = token->network, .identity = agent->id, .ipv4 = *ipv4};
+	const struct signing_key *keys[] = {&agent->k3};
 	_cleanup_(freep) char *payload = NULL, *envelope = NULL;
 	struct addr hub;
 	int r;
@@ -136,13 +135,13 @@ static int sign_ipv4(struct agent *agent, const struct addr *ipv4, struct err *e
 	hub = hub_address4(&token->overlay4);
 	if (!addr_is_set(&token->overlay4.addr) || !prefix_contains(&token->overlay4, ipv4) ||
 	    addr_equal(&hub, ipv4) || addr_equal(&token->overlay4.addr, ipv4))
-		return err_code(err, -EKEYREJECTED,
-				"the control plane proposes an IPv4 address outside of the network");
+		return err_code(
+			err, -EKEYREJECTED,
+			"the control plane proposes an IPv4 address outside of the network");
 	payload = ipv4_encode(&statement);
-	r = payload ? envelope_sign(TYPE_IPV4, payload, strlen(payload), keys, 1, &envelope) :
-		      -ENOMEM;
-	return r < 0 ? r :
-		       state_save(agent->state, STATE_IPV4, envelope, strlen(envelope), err);
+	r = payload ? envelope_sign(TYPE_IPV4, payload, strlen(payload), keys, 1, &envelope)
+		    : -ENOMEM;
+	return r < 0 ? r : state_save(agent->state, STATE_IPV4, envelope, strlen(envelope), err);
 }
 
 /* Enrolled in the moment when the answer is on disk; what follows can be done again at the next start. */
@@ -159,7 +158,7 @@ static int store_answer(struct agent *agent, const char *bytes, size_t length,
 static void finish(struct agent *agent)
 {
 	uint64_t waiter = agent->enroll.waiter;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (kernel_remove_interface(agent->kernel, agent->options.join_interface, &err) < 0)
 		log_error("%s", err.text);
@@ -177,8 +176,8 @@ static void finish(struct agent *agent)
 
 static void on_answer(struct agent *agent, const char *bytes, size_t length)
 {
-	struct enroll_answer answer = { 0 };
-	struct err err = { 0 };
+	struct enroll_answer answer = {0};
+	struct err err = {0};
 	int r = enroll_answer_decode(bytes, length, &answer, &err);
 
 	if (r == 0)
@@ -215,9 +214,10 @@ static void try_later(struct agent *agent, uint64_t in_ms)
 
 	enroll->failures++;
 	if (enroll->waiter && mono_diff_ms(clock_mono(), enroll->waiter_until) >= 0)
-		tell_waiter(agent, "unreachable",
-			    "enrol: the hub does not answer; the agent goes on trying, `sortie leave` "
-			    "gives up");
+		tell_waiter(
+			agent, "unreachable",
+			"enrol: the hub does not answer; the agent goes on trying, `sortie leave` "
+			"gives up");
 	enroll->timer = sd_event_source_disable_unref(enroll->timer);
 	(void)sd_event_add_time_relative(agent->event, &enroll->timer, CLOCK_BOOTTIME,
 					 (in_ms + randombytes_uniform(500)) * 1000, 50000, on_timer,
@@ -227,7 +227,7 @@ static void try_later(struct agent *agent, uint64_t in_ms)
 static void on_refused(struct agent *agent, const struct ipc_call_done *done)
 {
 	struct problem problem;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (done->status >= 500 || done->status == 429 || done->status == 408) {
 		try_later(agent, RETRY_MS);
@@ -260,7 +260,7 @@ static void send_request(struct agent *agent)
 {
 	struct agent_enroll *enroll = &agent->enroll;
 	const struct ipc_call call = {
-		.to = { .addr = enroll->desired->fw.hub6, .port = enroll->desired->fw.enroll_port },
+		.to = {.addr = enroll->desired->fw.hub6, .port = enroll->desired->fw.enroll_port},
 		.interface = agent->options.join_interface,
 		.method = "POST",
 		.path = "/v1/enroll",
@@ -294,7 +294,7 @@ static int join_round(struct agent *agent, struct err *err)
 	};
 	_cleanup_(plan_freep) struct plan *plan = NULL;
 	struct desired *desired = NULL;
-	struct actual actual = { 0 };
+	struct actual actual = {0};
 	int r = desired_build_join(&input, &desired, err);
 
 	if (r == 0)
@@ -325,7 +325,7 @@ static int bring_up(struct agent *agent, struct err *err)
 
 void enroll_on_hubs(struct agent *agent, bool found)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (!found && !agent->enroll.sent && agent->enroll.waiter) {
 		give_up(agent, "endpoint-unresolved",
@@ -371,32 +371,33 @@ static int make_k3(struct agent *agent, const struct join_token *token, struct e
 
 static int sign_identity(const struct agent *agent, const struct join_token *token, char **ret)
 {
-	struct identity_statement statement = { .network = token->network,
-						.k3 = agent->k3.public_key,
-						.k4 = agent->k4_public,
-						.ipv6 = agent->ipv6,
-						.created_at = clock_wall() };
+	struct identity_statement statement = {.network = token->network,
+					       .k3 = agent->k3.public_key,
+					       .k4 = agent->k4_public,
+					       .ipv6 = agent->ipv6,
+					       .created_at = clock_wall()};
 	struct signing_key join;
-	const struct signing_key *keys[] = { &agent->k3, &join };
+	const struct signing_key *keys[] = {&agent->k3, &join};
 	_cleanup_(freep) char *payload = NULL;
 	int r;
 
 	token_join_key(token, &join);
 	statement.join_key = join.public_key;
 	payload = identity_encode(&statement);
-	r = payload ? envelope_sign(TYPE_IDENTITY, payload, strlen(payload), keys, 2, ret) : -ENOMEM;
+	r = payload ? envelope_sign(TYPE_IDENTITY, payload, strlen(payload), keys, 2, ret)
+		    : -ENOMEM;
 	signing_key_wipe(&join);
 	return r;
 }
 
 static int sign_k4(const struct agent *agent, const struct join_token *token, char **ret)
 {
-	const struct key_statement statement = { .network = token->network,
-						 .identity = agent->id,
-						 .generation = 1,
-						 .k4 = agent->k4_public,
-						 .not_before = clock_wall() };
-	const struct signing_key *keys[] = { &agent->k3 };
+	const struct key_statement statement = {.network = token->network,
+						.identity = agent->id,
+						.generation = 1,
+						.k4 = agent->k4_public,
+						.not_before = clock_wall()};
+	const struct signing_key *keys[] = {&agent->k3};
 	_cleanup_(freep) char *payload = key_encode(&statement);
 
 	return payload ? envelope_sign(TYPE_KEY, payload, strlen(payload), keys, 1, ret) : -ENOMEM;
@@ -404,7 +405,7 @@ static int sign_k4(const struct agent *agent, const struct join_token *token, ch
 
 static int make_request(struct agent *agent, const struct join_token *token, struct err *err)
 {
-	struct enroll_request request = { 0 };
+	struct enroll_request request = {0};
 	int r = make_k3(agent, token, err);
 
 	if (r == 0)
@@ -450,14 +451,15 @@ static int store_request(struct agent *agent, const struct join_token *token, st
 
 static int check_interfaces(struct agent *agent, struct err *err)
 {
-	const char *names[] = { agent->options.interface, agent->options.join_interface };
+	const char *names[] = {agent->options.interface, agent->options.join_interface};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (kernel_interface_index(agent->kernel, names[i]))
-			return err_code(err, -EEXIST,
-					"enrol: interface %s exists already and is not ours: remove "
-					"it, or start sortied with another --%sinterface",
-					names[i], i ? "join-" : "");
+			return err_code(
+				err, -EEXIST,
+				"enrol: interface %s exists already and is not ours: remove "
+				"it, or start sortied with another --%sinterface",
+				names[i], i ? "join-" : "");
 	return 0;
 }
 
@@ -492,17 +494,17 @@ static int check_ranges(struct agent *agent, const struct join_token *token, str
 {
 	int r = kernel_check_range(agent->kernel, &token->overlay6, agent->options.interface, err);
 
-	return r < 0 ? r :
-		       kernel_check_range(agent->kernel, &token->overlay4, agent->options.interface,
+	return r < 0 ? r
+		     : kernel_check_range(agent->kernel, &token->overlay4, agent->options.interface,
 					  err);
 }
 
 /* Everything that can be found out without a packet. */
 static const struct check checks[] = {
-	{ "clock-off", check_clock },
-	{ "token-expired", check_expiry },
-	{ "interface-taken", check_names },
-	{ "range-taken", check_ranges },
+	{"clock-off", check_clock},
+	{"token-expired", check_expiry},
+	{"interface-taken", check_names},
+	{"range-taken", check_ranges},
 };
 
 static int check_all(struct agent *agent, const struct join_token *token, const char **ret_code,
@@ -521,7 +523,7 @@ static int check_all(struct agent *agent, const struct join_token *token, const 
 static int start_new(struct agent *agent, const struct join_token *token, const char **ret_code,
 		     struct err *err)
 {
-	struct err ignored = { 0 };
+	struct err ignored = {0};
 	int r = check_all(agent, token, ret_code, err);
 
 	if (r < 0)
@@ -552,16 +554,18 @@ static int begin(struct agent *agent, const struct join_token *token, const char
 	if (agent->phase == AGENT_ENROLLED) {
 		*ret_code = "already-enrolled";
 		return err_code(err, -EALREADY,
-				"enrol: this host is enrolled as %s: `sortie leave` first", agent->name);
+				"enrol: this host is enrolled as %s: `sortie leave` first",
+				agent->name);
 	}
 	if (agent->phase == AGENT_UNENROLLED)
 		return start_new(agent, token, ret_code, err);
 	if (same_token(&agent->enroll.token, token))
 		return 0; /* it is under way: wait for it too */
 	*ret_code = "conflict";
-	return err_code(err, -EBUSY,
-			"enrol: an enrolment with another token is under way: `sortie leave` gives it "
-			"up");
+	return err_code(
+		err, -EBUSY,
+		"enrol: an enrolment with another token is under way: `sortie leave` gives it "
+		"up");
 }
 
 int enroll_begin(struct agent *agent, const char *text, uint64_t waiter, const char **ret_code,

@@ -37,7 +37,7 @@ uint64_t flowlog_next(const struct flowlog *log)
 static void format_end(char *text, size_t size, const struct addr *addr, uint16_t port,
 		       uint8_t protocol)
 {
-	const struct endpoint endpoint = { *addr, port };
+	const struct endpoint endpoint = {*addr, port};
 	char buffer[ENDPOINT_TEXT_MAX];
 
 	if (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP)
@@ -68,22 +68,22 @@ static void format_port(char text[20], const struct nflog_packet *packet)
 static const struct words {
 	const char *prefix, *direction, *layer, *verdict;
 } words[] = {
-	{ "in deny", "in", "overlay", "denied" },
-	{ "out deny", "out", "overlay", "denied" },
-	{ "underlay deny", "", "underlay", "denied" },
-	{ "spoof deny", "", "spoofed", "denied" },
-	{ "would in deny", "in", "overlay", "would-deny" },
-	{ "would out deny", "out", "overlay", "would-deny" },
-	{ "would underlay deny", "", "underlay", "would-deny" },
+	{"in deny", "in", "overlay", "denied"},
+	{"out deny", "out", "overlay", "denied"},
+	{"underlay deny", "", "underlay", "denied"},
+	{"spoof deny", "", "spoofed", "denied"},
+	{"would in deny", "in", "overlay", "would-deny"},
+	{"would out deny", "out", "overlay", "would-deny"},
+	{"would underlay deny", "", "underlay", "would-deny"},
 };
 
 static bool read_words(const struct nflog_packet *packet, struct local_flow *flow)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		const struct words *w = &words[i];
-		const char *direction = w->direction[0] ? w->direction :
-					packet->in[0]	? "in" :
-							  "out";
+		const char *direction = w->direction[0] ? w->direction
+					: packet->in[0] ? "in"
+							: "out";
 		if (strcmp(packet->prefix, w->prefix) != 0)
 			continue;
 		(void)snprintf(flow->direction, sizeof(flow->direction), "%s", direction);
@@ -97,7 +97,7 @@ static bool read_words(const struct nflog_packet *packet, struct local_flow *flo
 bool flowlog_add(struct flowlog *log, const struct nflog_packet *packet, const char *peer,
 		 int64_t now)
 {
-	struct local_flow flow = { .at = now };
+	struct local_flow flow = {.at = now};
 
 	if (!read_words(packet, &flow))
 		return false;
@@ -106,7 +106,8 @@ bool flowlog_add(struct flowlog *log, const struct nflog_packet *packet, const c
 	(void)snprintf(flow.peer, sizeof(flow.peer), "%s", peer);
 	(void)snprintf(flow.interface, sizeof(flow.interface), "%s",
 		       flow.direction[0] == 'i' ? packet->in : packet->out);
-	format_end(flow.from, sizeof(flow.from), &packet->from, packet->from_port, packet->protocol);
+	format_end(flow.from, sizeof(flow.from), &packet->from, packet->from_port,
+		   packet->protocol);
 	format_end(flow.to, sizeof(flow.to), &packet->to, packet->to_port, packet->protocol);
 	format_port(flow.port, packet);
 	log->ring[log->at] = flow;

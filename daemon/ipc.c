@@ -249,20 +249,20 @@ static const struct row {
 	void (*write)(struct writer *w, const struct ipc_message *m);
 	void (*read)(struct reader *r, struct ipc_message *m);
 } rows[IPC_TYPES] = {
-	[IPC_READY] = { "ready", IPC_FROM_NET, 0, write_nothing, read_nothing },
-	[IPC_RESOLVE] = { "resolve", IPC_FROM_AGENT, FIXED_MAX, write_resolve, read_resolve },
-	[IPC_RESOLVED] = { "resolved", IPC_FROM_NET, FIXED_MAX, write_resolved, read_resolved },
-	[IPC_CALL] = { "call", IPC_FROM_AGENT, IPC_REQUEST_MAX + IPC_PATH_MAX + FIXED_MAX,
-		       write_call, read_call },
-	[IPC_CALL_CANCEL] = { "call-cancel", IPC_FROM_AGENT, 0, write_nothing, read_nothing },
-	[IPC_CALL_DONE] = { "call-done", IPC_FROM_NET, IPC_ANSWER_MAX + FIXED_MAX, write_call_done,
-			    read_call_done },
-	[IPC_LOCAL_REQUEST] = { "local-request", IPC_FROM_NET,
-				IPC_REQUEST_MAX + 2 * IPC_PATH_MAX + FIXED_MAX, write_local_request,
-				read_local_request },
-	[IPC_LOCAL_ANSWER] = { "local-answer", IPC_FROM_AGENT, IPC_ANSWER_MAX + FIXED_MAX,
-			       write_local_answer, read_local_answer },
-	[IPC_LOCAL_GONE] = { "local-gone", IPC_FROM_NET, 0, write_nothing, read_nothing },
+	[IPC_READY] = {"ready", IPC_FROM_NET, 0, write_nothing, read_nothing},
+	[IPC_RESOLVE] = {"resolve", IPC_FROM_AGENT, FIXED_MAX, write_resolve, read_resolve},
+	[IPC_RESOLVED] = {"resolved", IPC_FROM_NET, FIXED_MAX, write_resolved, read_resolved},
+	[IPC_CALL] = {"call", IPC_FROM_AGENT, IPC_REQUEST_MAX + IPC_PATH_MAX + FIXED_MAX,
+		      write_call, read_call},
+	[IPC_CALL_CANCEL] = {"call-cancel", IPC_FROM_AGENT, 0, write_nothing, read_nothing},
+	[IPC_CALL_DONE] = {"call-done", IPC_FROM_NET, IPC_ANSWER_MAX + FIXED_MAX, write_call_done,
+			   read_call_done},
+	[IPC_LOCAL_REQUEST] = {"local-request", IPC_FROM_NET,
+			       IPC_REQUEST_MAX + 2 * IPC_PATH_MAX + FIXED_MAX, write_local_request,
+			       read_local_request},
+	[IPC_LOCAL_ANSWER] = {"local-answer", IPC_FROM_AGENT, IPC_ANSWER_MAX + FIXED_MAX,
+			      write_local_answer, read_local_answer},
+	[IPC_LOCAL_GONE] = {"local-gone", IPC_FROM_NET, 0, write_nothing, read_nothing},
 };
 
 struct header {
@@ -280,8 +280,8 @@ const char *ipc_name(enum ipc_type type)
 int ipc_encode(const struct ipc_message *message, uint8_t **ret, size_t *ret_length)
 {
 	const struct row *row = &rows[message->type];
-	struct writer w = { .length = IPC_HEADER_SIZE };
-	struct header header = { .type = (uint16_t)message->type, .id = message->id };
+	struct writer w = {.length = IPC_HEADER_SIZE};
+	struct header header = {.type = (uint16_t)message->type, .id = message->id};
 
 	row->write(&w, message);
 	if (w.length - IPC_HEADER_SIZE > row->body_max)
@@ -318,8 +318,8 @@ int ipc_frame_length(const uint8_t *bytes, size_t available, enum ipc_sender sen
 int ipc_decode(const uint8_t *frame, size_t length, struct ipc_message *ret)
 {
 	struct header header;
-	struct ipc_message message = { 0 };
-	struct reader r = { .bytes = frame + IPC_HEADER_SIZE };
+	struct ipc_message message = {0};
+	struct reader r = {.bytes = frame + IPC_HEADER_SIZE};
 
 	if (length < IPC_HEADER_SIZE)
 		return -EBADMSG;

@@ -10,9 +10,9 @@ bool lease_clock_sane(int64_t now, int64_t newest_signed_at)
 
 uint32_t lease_left(const struct lease_limits *limits, int64_t now, bool clock_sane)
 {
-	const int64_t ends[] = { limits->lease_not_after, limits->own_not_after,
-				 limits->policy_not_after,
-				 limits->k4_not_after ? limits->k4_not_after : INT64_MAX };
+	const int64_t ends[] = {limits->lease_not_after, limits->own_not_after,
+				limits->policy_not_after,
+				limits->k4_not_after ? limits->k4_not_after : INT64_MAX};
 	int64_t left = limits->length_s;
 
 	if (!clock_sane)

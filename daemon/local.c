@@ -22,7 +22,7 @@ struct request {
 void local_answer_problem(struct agent *agent, uint64_t id, const char *code, const char *detail)
 {
 	const struct api_code *row = api_code_find(code);
-	struct problem problem = { .status = row ? row->status : 500 };
+	struct problem problem = {.status = row ? row->status : 500};
 	_cleanup_(freep) char *text = NULL;
 
 	(void)snprintf(problem.code, sizeof(problem.code), "%s", code);
@@ -41,11 +41,12 @@ void local_answer_text(struct agent *agent, uint64_t id, char *text)
 
 void local_answer_enrolled(struct agent *agent, uint64_t id)
 {
-	struct local_enrolled answer = { .ipv6 = agent->ipv6, .ipv4 = agent->ipv4 };
+	struct local_enrolled answer = {.ipv6 = agent->ipv6, .ipv4 = agent->ipv4};
 
 	(void)id_format(&agent->id, answer.id);
 	(void)snprintf(answer.name, sizeof(answer.name), "%s", agent->name);
-	(void)snprintf(answer.network, sizeof(answer.network), "%s", trust_root(agent->trust)->name);
+	(void)snprintf(answer.network, sizeof(answer.network), "%s",
+		       trust_root(agent->trust)->name);
 	local_answer_text(agent, id, local_enrolled_encode(&answer));
 }
 
@@ -56,8 +57,8 @@ static void on_status(struct agent *agent, const struct request *request)
 
 static void on_enroll(struct agent *agent, const struct request *request)
 {
-	struct local_enroll message = { 0 };
-	struct err err = { 0 };
+	struct local_enroll message = {0};
+	struct err err = {0};
 	const char *code = "bad-request";
 	int r = local_enroll_decode(request->message->body, request->message->body_length, &message,
 				    &err);
@@ -74,8 +75,8 @@ static void on_enroll(struct agent *agent, const struct request *request)
 
 static void on_leave(struct agent *agent, const struct request *request)
 {
-	struct local_left answer = { 0 };
-	struct err err = { 0 };
+	struct local_left answer = {0};
+	struct err err = {0};
 
 	(void)snprintf(answer.name, sizeof(answer.name), "%s", agent->name);
 	if (agent->enroll.waiter)
@@ -89,8 +90,8 @@ static void on_leave(struct agent *agent, const struct request *request)
 
 static void on_can(struct agent *agent, const struct request *request)
 {
-	struct local_can message = { 0 };
-	struct err err = { 0 };
+	struct local_can message = {0};
+	struct err err = {0};
 	const char *code = "bad-request";
 	char *text = NULL;
 	int r = local_can_decode(request->message->body, request->message->body_length, &message,
@@ -138,9 +139,9 @@ static void on_flows(struct agent *agent, const struct request *request)
 
 static const char *mode_text(enum policy_mode mode)
 {
-	return mode == POLICY_MODE_ENFORCE ? "enforce" :
-	       mode == POLICY_MODE_OVERLAY ? "overlay" :
-					     "observe";
+	return mode == POLICY_MODE_ENFORCE   ? "enforce"
+	       : mode == POLICY_MODE_OVERLAY ? "overlay"
+					     : "observe";
 }
 
 static int set_mode(struct agent *agent, const char *mode, const char **ret_code, struct err *err)
@@ -161,10 +162,11 @@ static int set_mode(struct agent *agent, const char *mode, const char **ret_code
 	wanted = strcmp(mode, "enforce") == 0 ? POLICY_MODE_ENFORCE : POLICY_MODE_OVERLAY;
 	if (wanted > holds) {
 		*ret_code = "mode-loosens";
-		return err_code(err, -EPERM,
-				"mode: policy says %s here, and a host may only tighten it: change the "
-				"policy's `hosts`",
-				mode_text(holds));
+		return err_code(
+			err, -EPERM,
+			"mode: policy says %s here, and a host may only tighten it: change the "
+			"policy's `hosts`",
+			mode_text(holds));
 	}
 	(void)snprintf(local.mode, sizeof(local.mode), "%s", mode);
 	*ret_code = "storage-full";
@@ -177,8 +179,8 @@ static int set_mode(struct agent *agent, const char *mode, const char **ret_code
 
 static void on_mode(struct agent *agent, const struct request *request)
 {
-	struct local_mode message = { 0 };
-	struct err err = { 0 };
+	struct local_mode message = {0};
+	struct err err = {0};
 	const char *code = "bad-request";
 	int r = local_mode_decode(request->message->body, request->message->body_length, &message,
 				  &err);
@@ -197,9 +199,9 @@ static const struct row {
 	bool root_only;
 	void (*answer)(struct agent *agent, const struct request *request);
 } rows[] = {
-	{ ROUTE_LOCAL_STATUS, false, on_status }, { ROUTE_LOCAL_ENROLL, true, on_enroll },
-	{ ROUTE_LOCAL_LEAVE, true, on_leave },	  { ROUTE_LOCAL_CAN, false, on_can },
-	{ ROUTE_LOCAL_FLOWS, false, on_flows },	  { ROUTE_LOCAL_MODE, true, on_mode },
+	{ROUTE_LOCAL_STATUS, false, on_status}, {ROUTE_LOCAL_ENROLL, true, on_enroll},
+	{ROUTE_LOCAL_LEAVE, true, on_leave},	{ROUTE_LOCAL_CAN, false, on_can},
+	{ROUTE_LOCAL_FLOWS, false, on_flows},	{ROUTE_LOCAL_MODE, true, on_mode},
 };
 
 static const struct row *find_row(enum route route)
@@ -214,7 +216,7 @@ void local_request(const struct ipc_message *message, void *data)
 {
 	struct agent *agent = data;
 	const struct ipc_local_request *asked = &message->local_request;
-	const struct request request = { message->id, asked };
+	const struct request request = {message->id, asked};
 	const struct row *row;
 	enum route route;
 	int r = route_find(ROUTE_LOCAL, asked->method, asked->path, &route);

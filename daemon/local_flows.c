@@ -25,7 +25,7 @@ static struct poll polls[POLLS_MAX];
 static char *encode_flows(const struct agent *agent, uint64_t after, bool denied_only,
 			  bool even_empty)
 {
-	struct local_flows answer = { 0 };
+	struct local_flows answer = {0};
 	char *text = NULL;
 
 	answer.flows = calloc(LOCAL_FLOWS_MAX, sizeof(*answer.flows));
@@ -33,9 +33,8 @@ static char *encode_flows(const struct agent *agent, uint64_t after, bool denied
 		return NULL;
 	answer.n_flows = flowlog_read(agent->flowlog, after, denied_only, answer.flows,
 				      LOCAL_FLOWS_MAX, &answer.lost);
-	answer.next = answer.n_flows == LOCAL_FLOWS_MAX ?
-			      answer.flows[answer.n_flows - 1].sequence :
-			      flowlog_next(agent->flowlog) - 1;
+	answer.next = answer.n_flows == LOCAL_FLOWS_MAX ? answer.flows[answer.n_flows - 1].sequence
+							: flowlog_next(agent->flowlog) - 1;
 	if (answer.n_flows > 0 || even_empty)
 		text = local_flows_encode(&answer);
 	local_flows_done(&answer);
@@ -65,7 +64,7 @@ static bool start_poll(struct agent *agent, uint64_t id, uint64_t after, bool de
 		struct poll *poll = &polls[i];
 		if (poll->id)
 			continue;
-		*poll = (struct poll){ id, after, denied_only, agent, NULL };
+		*poll = (struct poll){id, after, denied_only, agent, NULL};
 		if (sd_event_add_time_relative(agent->event, &poll->timer, CLOCK_BOOTTIME,
 					       LOCAL_POLL_SECONDS * UINT64_C(1000000), 100000,
 					       on_deadline, poll) >= 0)
@@ -102,8 +101,8 @@ void local_on_flow(struct agent *agent)
 {
 	for (size_t i = 0; i < POLLS_MAX; i++) {
 		struct poll *poll = &polls[i];
-		char *text = poll->id ? encode_flows(agent, poll->after, poll->denied_only, false) :
-					NULL;
+		char *text = poll->id ? encode_flows(agent, poll->after, poll->denied_only, false)
+				      : NULL;
 		uint64_t id = poll->id;
 		if (!text)
 			continue;
@@ -144,7 +143,8 @@ static int find_pair(const struct agent *agent, const struct local_can *question
 
 	if (agent->phase != AGENT_ENROLLED || !agent->view || !agent->trust) {
 		*ret_code = "not-enrolled";
-		return err_code(err, -ENOENT, "can: this host has no answer of a control plane yet");
+		return err_code(err, -ENOENT,
+				"can: this host has no answer of a control plane yet");
 	}
 	r = policy_port_parse(question->port, &ret->port, err);
 	if (r < 0)
@@ -153,10 +153,11 @@ static int find_pair(const struct agent *agent, const struct local_can *question
 	ret->to = find_name(agent, question->to);
 	*ret_code = "not-found";
 	if (!ret->from || !ret->to)
-		return err_code(err, -ENOENT,
-				"can: %s is neither this host nor one of its peers: ask on the control "
-				"plane's host",
-				ret->from ? question->to : question->from);
+		return err_code(
+			err, -ENOENT,
+			"can: %s is neither this host nor one of its peers: ask on the control "
+			"plane's host",
+			ret->from ? question->to : question->from);
 	return 0;
 }
 
@@ -168,7 +169,8 @@ static void decide_lease(const struct agent *agent, const struct verified_identi
 		return;
 	answer->allowed = false;
 	(void)snprintf(answer->reason, sizeof(answer->reason),
-		       "a rule allows it, but the admission of %.126s has expired", who->member.name);
+		       "a rule allows it, but the admission of %.126s has expired",
+		       who->member.name);
 }
 
 static void decide(const struct agent *agent, const struct pair *pair,
@@ -176,12 +178,12 @@ static void decide(const struct agent *agent, const struct pair *pair,
 {
 	const struct policy *policy = trust_policy(agent->trust);
 	const struct policy_statement *statement = trust_policy_statement(agent->trust);
-	struct policy_decision decision = { 0 };
+	struct policy_decision decision = {0};
 
 	if (!policy || !statement || statement->not_after <= clock_wall()) {
 		(void)snprintf(answer->reason, sizeof(answer->reason),
-			       policy ? "the policy has expired: everything is denied" :
-					"there is no policy yet: everything is denied");
+			       policy ? "the policy has expired: everything is denied"
+				      : "there is no policy yet: everything is denied");
 		return;
 	}
 	policy_decide(policy, &pair->from->member, &pair->to->member, &pair->port, clock_wall(),
@@ -218,7 +220,7 @@ static int add_denies(const struct agent *agent, const struct pair *pair,
 int local_can_text(struct agent *agent, const struct local_can *question, char **ret,
 		   const char **ret_code, struct err *err)
 {
-	struct local_can_answer answer = { 0 };
+	struct local_can_answer answer = {0};
 	struct pair pair;
 	int r = find_pair(agent, question, &pair, ret_code, err);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WARNING_MAX 400
+#define WARNING_MAX    400
 #define POLICY_ALARM_S (3 * 86400) /* said from here on; expiry itself is a sentence of its own */
 
 static const char *mode_name(const struct agent *agent)
@@ -56,11 +56,15 @@ static void add_warnings(struct agent *agent, struct local_status *status)
 		warn(status, "the kernel does not hold what it should: %s", agent->trouble);
 	if (agent->sync.problem[0])
 		warn(status, "%s", agent->sync.problem);
+	if (agent->phase == AGENT_ENROLLING)
+		warn(status, "enrolling: the hub has not answered yet (%u attempts)",
+		     agent->enroll.failures);
 	if (agent->phase != AGENT_ENROLLED)
 		return;
 	if (kernel_backend(agent->kernel) == WG_BACKEND_USERSPACE)
-		warn(status, "WireGuard runs in user space (wireguard-go): slower, and gone when that "
-			     "process ends");
+		warn(status,
+		     "WireGuard runs in user space (wireguard-go): slower, and gone when that "
+		     "process ends");
 	if (agent->view && agent->view->self_revoked)
 		warn(status, "this identity was revoked");
 	else if (agent->view && status->lease_not_after <= now)
@@ -175,21 +179,22 @@ static void add_hub(const struct agent *agent, struct local_status *status)
 static void add_denies(struct agent *agent, struct local_status *status)
 {
 	const struct local_flow *last = flowlog_last_denied(agent->flowlog);
-	struct fw_counters counters = { 0 };
+	struct fw_counters counters = {0};
 
 	if (last) {
 		status->last_deny_at = last->at;
 		(void)snprintf(status->last_deny, sizeof(status->last_deny), "%s %s %s",
-			       last->direction, last->peer[0] ? last->peer : last->from, last->port);
+			       last->direction, last->peer[0] ? last->peer : last->from,
+			       last->port);
 	}
 	if (agent->desired && kernel_counters(agent->kernel, &counters) < 0)
 		log_debug("the firewall's counters cannot be read");
-	status->counters = (struct local_counters){ .denied_in = counters.denied_in,
-						    .denied_out = counters.denied_out,
-						    .denied_underlay = counters.denied_underlay,
-						    .denied_spoofed = counters.denied_spoofed,
-						    .would_deny = counters.would_deny,
-						    .repaired = agent->repaired };
+	status->counters = (struct local_counters){.denied_in = counters.denied_in,
+						   .denied_out = counters.denied_out,
+						   .denied_underlay = counters.denied_underlay,
+						   .denied_spoofed = counters.denied_spoofed,
+						   .would_deny = counters.would_deny,
+						   .repaired = agent->repaired};
 }
 
 static bool is_ready(const struct agent *agent, const struct local_status *status)
@@ -201,7 +206,7 @@ static bool is_ready(const struct agent *agent, const struct local_status *statu
 
 char *local_status_text(struct agent *agent)
 {
-	struct local_status status = { .version = SORTIE_VERSION };
+	struct local_status status = {.version = SORTIE_VERSION};
 	char *text = NULL;
 	int r = add_pending(agent, &status);
 

@@ -25,7 +25,7 @@ void agent_forget_network(struct agent *agent)
 	agent->seen = NULL;
 	agent->view = NULL;
 	agent->own_ipv4 = NULL;
-	agent->ipv6 = agent->ipv4 = (struct addr){ 0 };
+	agent->ipv6 = agent->ipv4 = (struct addr){0};
 	agent->name[0] = '\0';
 	memset(agent->cached_hash, 0, sizeof(agent->cached_hash));
 }
@@ -55,8 +55,8 @@ static int load_pins(struct agent *agent, struct err *err)
 	r = token_decode(text, &agent->pins, err);
 	if (r < 0)
 		return err_code(err, r, "network.pins in the state folder is damaged");
-	return identity_address(&agent->pins.network, &agent->pins.overlay6,
-				&agent->k3.public_key, &agent->ipv6);
+	return identity_address(&agent->pins.network, &agent->pins.overlay6, &agent->k3.public_key,
+				&agent->ipv6);
 }
 
 /* What we are called: for people only, and only until the first answer; it was verified before it was stored. */
@@ -77,7 +77,7 @@ static int load_name(struct agent *agent, const char *token, struct err *err)
 static int load_root(struct agent *agent, struct err *err)
 {
 	_cleanup_(freep) char *text = NULL;
-	struct enroll_answer answer = { 0 };
+	struct enroll_answer answer = {0};
 	size_t length = 0;
 	int r = state_load(agent->state, STATE_ANSWER, &text, &length, err);
 
@@ -133,7 +133,7 @@ static size_t accept_tombstone_lines(struct agent *agent, char *text)
 	size_t refused = 0;
 
 	for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
-		struct err err = { 0 };
+		struct err err = {0};
 		*end = '\0';
 		refused += trust_accept_tombstone(agent->trust, line, strlen(line), &err) < 0;
 		*end = '\n';
@@ -143,20 +143,20 @@ static size_t accept_tombstone_lines(struct agent *agent, char *text)
 
 static struct view_context context_of(const struct agent *agent)
 {
-	return (struct view_context){ .trust = agent->trust,
-				      .seen = agent->seen,
-				      .self = &agent->id,
-				      .k4 = &agent->k4_public,
-				      .own_ipv4 = agent->own_ipv4 };
+	return (struct view_context){.trust = agent->trust,
+				     .seen = agent->seen,
+				     .self = &agent->id,
+				     .k4 = &agent->k4_public,
+				     .own_ipv4 = agent->own_ipv4};
 }
 
 static struct state_floor floor_of(const struct agent *agent, const struct view *view)
 {
 	const struct policy_statement *policy = trust_policy_statement(agent->trust);
 
-	return (struct state_floor){ .root_version = trust_root(agent->trust)->version,
-				     .policy_version = policy ? policy->version : 0,
-				     .signed_at = view->newest_signed_at };
+	return (struct state_floor){.root_version = trust_root(agent->trust)->version,
+				    .policy_version = policy ? policy->version : 0,
+				    .signed_at = view->newest_signed_at};
 }
 
 static void hash_of(const char *bytes, size_t length, uint8_t ret[32])
@@ -299,7 +299,7 @@ static int save_news(struct agent *agent, const struct view *view, bool seen_cha
  */
 static void go_back(struct agent *agent)
 {
-	struct err err = { 0 };
+	struct err err = {0};
 	struct trust *ahead = agent->trust;
 	bool dropped;
 
@@ -321,8 +321,9 @@ static int verify_and_save(struct agent *agent, const char *answer, size_t lengt
 	int r = view_accept(&context, answer, length, clock_wall(), &view, &seen_changed, err);
 
 	if (r == 0 && view->policy_expired)
-		r = err_code(err, -EKEYEXPIRED,
-			     "the policy that the control plane offers has expired: sign a new one");
+		r = err_code(
+			err, -EKEYEXPIRED,
+			"the policy that the control plane offers has expired: sign a new one");
 	if (r == 0)
 		r = save_news(agent, view, seen_changed, answer, length, err);
 	if (r == 0)

@@ -38,13 +38,12 @@ static struct net_call *find_call(struct net *net, uint64_t id)
 static void send_done(struct net *net, uint64_t id, int error, unsigned int status,
 		      const char *body, size_t length)
 {
-	struct ipc_message message = { .type = IPC_CALL_DONE,
-				       .id = id,
-				       .call_done = { error, status, body, length } };
+	struct ipc_message message = {
+		.type = IPC_CALL_DONE, .id = id, .call_done = {error, status, body, length}};
 
 	/* No answer is one that sortied waits for in vain: then rather an error. */
 	if (channel_send(net->channel, &message) == -EMSGSIZE) {
-		message.call_done = (struct ipc_call_done){ .error = -EFBIG };
+		message.call_done = (struct ipc_call_done){.error = -EFBIG};
 		(void)channel_send(net->channel, &message);
 	}
 }
@@ -62,7 +61,7 @@ static void on_call_done(int error, unsigned int status, const char *body, size_
 void net_call(struct net *net, uint64_t id, const struct ipc_call *call)
 {
 	struct net_call *slot = find_call(net, 0);
-	const struct http_target target = { .to = call->to, .bind_interface = call->interface };
+	const struct http_target target = {.to = call->to, .bind_interface = call->interface};
 	int r = -EBUSY;
 
 	if (slot) {
@@ -90,7 +89,7 @@ void net_call_cancel(struct net *net, uint64_t id)
 
 /* ---- the local socket ---- */
 
-static const char *const query_names[] = { "after", "denied", "wait" };
+static const char *const query_names[] = {"after", "denied", "wait"};
 
 /* The parameters that any local route knows, as "name=value&...": values are checked by sortied. */
 static int build_query(const struct http_request *request, char query[IPC_PATH_MAX])
@@ -117,7 +116,7 @@ static int build_query(const struct http_request *request, char query[IPC_PATH_M
 static void refuse(struct http_request *request, unsigned int status, const char *code,
 		   const char *detail)
 {
-	struct problem problem = { .status = status };
+	struct problem problem = {.status = status};
 	_cleanup_(freep) char *body = NULL;
 
 	(void)snprintf(problem.code, sizeof(problem.code), "%s", code);
@@ -140,7 +139,7 @@ void net_on_local_request(struct http_request *request, void *data)
 	struct net_local *slot = find_local(net, 0);
 	const struct http_peer *peer = http_peer(request);
 	char query[IPC_PATH_MAX];
-	struct ipc_message message = { .type = IPC_LOCAL_REQUEST };
+	struct ipc_message message = {.type = IPC_LOCAL_REQUEST};
 
 	if (!slot || build_query(request, query) < 0) {
 		refuse(request, slot ? 400 : 503, slot ? "bad-request" : "unavailable",
@@ -148,11 +147,11 @@ void net_on_local_request(struct http_request *request, void *data)
 		return;
 	}
 	message.id = ++net->last_local_id;
-	message.local_request = (struct ipc_local_request){ .uid = peer->uid,
-							    .pid = (uint32_t)peer->pid,
-							    .method = http_method(request),
-							    .path = http_path(request),
-							    .query = query };
+	message.local_request = (struct ipc_local_request){.uid = peer->uid,
+							   .pid = (uint32_t)peer->pid,
+							   .method = http_method(request),
+							   .path = http_path(request),
+							   .query = query};
 	message.local_request.body = http_body(request, &message.local_request.body_length);
 	if (strlen(message.local_request.method) >= 16 ||
 	    channel_send(net->channel, &message) < 0) {
@@ -168,7 +167,7 @@ void net_on_local_gone(struct http_request *request, void *data)
 {
 	struct net *net = data;
 	struct net_local *slot = http_get_data(request);
-	struct ipc_message message = { .type = IPC_LOCAL_GONE };
+	struct ipc_message message = {.type = IPC_LOCAL_GONE};
 
 	if (!slot || slot->request != request)
 		return;

@@ -31,7 +31,7 @@ static int errno_of(int gai_error)
 
 int net_lookup_now(const char *host, uint16_t port, struct ipc_resolved *ret)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV };
+	const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICSERV};
 	struct addrinfo *list = NULL;
 	char service[8];
 	int r;
@@ -52,7 +52,7 @@ int net_lookup_now(const char *host, uint16_t port, struct ipc_resolved *ret)
 
 static void answer(struct net *net, uint64_t id, const struct ipc_resolved *resolved)
 {
-	struct ipc_message message = { .type = IPC_RESOLVED, .id = id, .resolved = *resolved };
+	struct ipc_message message = {.type = IPC_RESOLVED, .id = id, .resolved = *resolved};
 
 	(void)channel_send(net->channel, &message);
 }
@@ -60,11 +60,11 @@ static void answer(struct net *net, uint64_t id, const struct ipc_resolved *reso
 static int on_helper(sd_event_source *source, int fd, uint32_t events, void *data)
 {
 	struct net_lookup *lookup = data;
-	struct ipc_resolved resolved = { 0 };
+	struct ipc_resolved resolved = {0};
 	uint64_t id = lookup->id;
 
 	if (read(fd, &resolved, sizeof(resolved)) != (ssize_t)sizeof(resolved))
-		resolved = (struct ipc_resolved){ .error = -EIO };
+		resolved = (struct ipc_resolved){.error = -EIO};
 	/* It has written or died: it ends at once. */
 	(void)waitpid(lookup->pid, NULL, 0);
 	lookup->source = sd_event_source_disable_unref(lookup->source);
@@ -96,7 +96,8 @@ static int start_helper(struct net *net, struct net_lookup *lookup,
 	r = lookup->pid < 0 ? -errno : 0;
 	close(fds[1]);
 	if (r == 0)
-		r = sd_event_add_io(net->event, &lookup->source, fds[0], EPOLLIN, on_helper, lookup);
+		r = sd_event_add_io(net->event, &lookup->source, fds[0], EPOLLIN, on_helper,
+				    lookup);
 	if (r < 0) {
 		close(fds[0]);
 		return r;
@@ -120,5 +121,5 @@ void net_resolve(struct net *net, uint64_t id, const struct ipc_resolve *resolve
 		}
 	}
 	if (r < 0)
-		answer(net, id, &(struct ipc_resolved){ .error = r });
+		answer(net, id, &(struct ipc_resolved){.error = r});
 }

@@ -57,8 +57,7 @@ static int plan_firewall(struct plan *plan, const struct actual *actual)
 	if (!fw->create && !fw->elements_added && !fw->elements_removed && !fw->leases_refreshed &&
 	    !fw->chains_rewritten)
 		return 0;
-	step = add(plan, PLAN_FIREWALL,
-		   "firewall %s elements +%zu -%zu leases %zu chains %zu",
+	step = add(plan, PLAN_FIREWALL, "firewall %s elements +%zu -%zu leases %zu chains %zu",
 		   fw->create ? "create" : "change", fw->elements_added, fw->elements_removed,
 		   fw->leases_refreshed, fw->chains_rewritten);
 	/* A full dump only where everything is new: a change has its own keys read back. */
@@ -70,7 +69,7 @@ static int plan_firewall(struct plan *plan, const struct actual *actual)
 static int plan_wireguard(struct plan *plan, const struct desired *desired,
 			  const struct actual *actual)
 {
-	const struct wg_device none = { 0 };
+	const struct wg_device none = {0};
 	size_t set = 0, removed = 0, device = 0;
 	int r = wg_diff(&desired->wg, actual->wg ? actual->wg : &none, true, &plan->changes,
 			&plan->n_changes);
@@ -83,9 +82,9 @@ static int plan_wireguard(struct plan *plan, const struct desired *desired,
 		removed += plan->changes[i].kind == WG_CHANGE_PEER_REMOVE;
 	}
 	return add(plan, PLAN_WIREGUARD, "wireguard %s peers +%zu -%zu%s", desired->ifname, set,
-		   removed, device ? " key" : "") ?
-		       0 :
-		       -ENOMEM;
+		   removed, device ? " key" : "")
+		       ? 0
+		       : -ENOMEM;
 }
 
 static bool addr_desired(const struct desired *desired, const struct link_addr *addr)
@@ -188,11 +187,10 @@ static struct plan_step *add_route(struct plan *plan, enum plan_kind kind,
 	char text[PREFIX_TEXT_MAX];
 	const char *verb = kind == PLAN_ROUTE_ADD ? "add" : "remove";
 	struct plan_step *step =
-		route->unreachable ?
-			add(plan, kind, "route %s unreachable %s", verb,
-			    prefix_format(&route->destination, text)) :
-			add(plan, kind, "route %s %s dev %s", verb,
-			    prefix_format(&route->destination, text), desired->ifname);
+		route->unreachable ? add(plan, kind, "route %s unreachable %s", verb,
+					 prefix_format(&route->destination, text))
+				   : add(plan, kind, "route %s %s dev %s", verb,
+					 prefix_format(&route->destination, text), desired->ifname);
 
 	if (step)
 		step->route = *route;
@@ -212,8 +210,8 @@ static int plan_routes_away(struct plan *plan, const struct desired *desired,
 	return 0;
 }
 
-static int plan_routes(struct plan *plan, const struct desired *desired, const struct actual *actual,
-		       bool unreachable)
+static int plan_routes(struct plan *plan, const struct desired *desired,
+		       const struct actual *actual, bool unreachable)
 {
 	for (size_t i = 0; i < desired->n_routes; i++)
 		if (desired->routes[i].unreachable == unreachable &&
@@ -226,9 +224,9 @@ static int plan_routes(struct plan *plan, const struct desired *desired, const s
 static int plan_link(struct plan *plan, const struct desired *desired, const struct actual *actual)
 {
 	if (!actual->exists || actual->link.mtu != desired->mtu)
-		return add(plan, PLAN_MTU, "mtu %u dev %s", desired->mtu, desired->ifname) ?
-			       0 :
-			       -ENOMEM;
+		return add(plan, PLAN_MTU, "mtu %u dev %s", desired->mtu, desired->ifname)
+			       ? 0
+			       : -ENOMEM;
 	return 0;
 }
 

@@ -17,8 +17,8 @@
 struct actual {
 	bool exists;
 	struct link_info link;
-	struct wg_device *wg;	  /* NULL where the interface does not exist */
-	struct link_addr *addrs;  /* of our interface */
+	struct wg_device *wg;	 /* NULL where the interface does not exist */
+	struct link_addr *addrs; /* of our interface */
 	size_t n_addrs;
 	struct link_route *routes; /* all */
 	size_t n_routes;
@@ -43,10 +43,10 @@ enum plan_kind {
 
 struct plan_step {
 	enum plan_kind kind;
-	struct addr addr;	  /* PLAN_ADDR_* */
-	uint8_t length;		  /* PLAN_ADDR_REMOVE */
-	struct link_route route;  /* PLAN_ROUTE_*; oif 0 and not unreachable: our interface */
-	char text[160];		  /* what a person reads */
+	struct addr addr;	 /* PLAN_ADDR_* */
+	uint8_t length;		 /* PLAN_ADDR_REMOVE */
+	struct link_route route; /* PLAN_ROUTE_*; oif 0 and not unreachable: our interface */
+	char text[160];		 /* what a person reads */
 };
 
 struct plan {

@@ -31,10 +31,11 @@ int probe_open(struct agent *agent, struct err *err)
 
 	agent->probe.fd = fd;
 	if (fd < 0)
-		return err_code(err, -errno,
-				"open an ICMPv6 socket: %s: sortied starts with CAP_NET_RAW and gives "
-				"it up",
-				strerror(errno));
+		return err_code(
+			err, -errno,
+			"open an ICMPv6 socket: %s: sortied starts with CAP_NET_RAW and gives "
+			"it up",
+			strerror(errno));
 	ICMP6_FILTER_SETBLOCKALL(&filter);
 	ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &filter);
 	if (setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof(filter)) < 0)
@@ -53,22 +54,22 @@ static int send_echo(struct agent *agent)
 	struct probe_packet {
 		struct icmp6_hdr header;
 		uint8_t payload[8];
-	} packet = { .header = { .icmp6_type = ICMP6_ECHO_REQUEST } };
-	struct sockaddr_in6 to = { .sin6_family = AF_INET6 };
+	} packet = {.header = {.icmp6_type = ICMP6_ECHO_REQUEST}};
+	struct sockaddr_in6 to = {.sin6_family = AF_INET6};
 	const struct addr *hub = &agent->desired->fw.hub6;
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-	} control = { 0 };
-	struct iovec iov = { &packet, sizeof(packet) };
-	struct msghdr message = { .msg_name = &to,
-				  .msg_namelen = sizeof(to),
-				  .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
-	struct in6_pktinfo info = { .ipi6_ifindex = kernel_interface_index(
-					    agent->kernel, agent->options.interface) };
+	} control = {0};
+	struct iovec iov = {&packet, sizeof(packet)};
+	struct msghdr message = {.msg_name = &to,
+				 .msg_namelen = sizeof(to),
+				 .msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	struct in6_pktinfo info = {
+		.ipi6_ifindex = kernel_interface_index(agent->kernel, agent->options.interface)};
 
 	packet.header.icmp6_id = htons(echo_id);
 	packet.header.icmp6_seq = htons(++agent->probe.sequence);
@@ -94,7 +95,7 @@ static void restart_hub(struct agent *agent)
 {
 	const struct root_statement *root = trust_root(agent->trust);
 	const struct wg_peer *hub = wg_find_peer(&agent->desired->wg, &root->hub_key);
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (agent->probe.answers)
 		log_warning("the hub does not answer: starting its session anew");
@@ -152,7 +153,7 @@ static void answered(struct agent *agent)
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *data)
 {
 	struct agent *agent = data;
-	struct sockaddr_in6 from = { 0 };
+	struct sockaddr_in6 from = {0};
 	socklen_t from_length = sizeof(from);
 	uint8_t bytes[128];
 	ssize_t n = recvfrom(fd, bytes, sizeof(bytes), MSG_DONTWAIT, (struct sockaddr *)&from,

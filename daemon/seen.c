@@ -101,12 +101,13 @@ static int check_known(const struct seen *seen, struct entry *entry,
 				"\"%s\" is a second identity under one join token: refused",
 				v->member.name);
 	if (v->generation < entry->generation)
-		return err_code(err, -ESTALE, "the WireGuard key of \"%s\" went back to an older one",
+		return err_code(err, -ESTALE,
+				"the WireGuard key of \"%s\" went back to an older one",
 				v->member.name);
 	if (addr_is_set(&entry->ipv4) && addr_is_set(&v->ipv4) &&
 	    !addr_equal(&entry->ipv4, &v->ipv4))
-		return err_code(err, -EKEYREJECTED, "\"%s\" comes with another IPv4 address: refused",
-				v->member.name);
+		return err_code(err, -EKEYREJECTED,
+				"\"%s\" comes with another IPv4 address: refused", v->member.name);
 	if (!addr_is_set(&entry->ipv4) && ipv4_taken(seen, v))
 		return refuse_ipv4(v, err);
 	if (v->generation > entry->generation ||
@@ -123,10 +124,10 @@ int seen_check(struct seen *seen, const struct verified_identity *identity, bool
 	       struct err *err)
 {
 	size_t at = find(seen, &identity->join_key);
-	struct entry entry = { .join_key = identity->join_key,
-			       .id = identity->id,
-			       .generation = identity->generation,
-			       .ipv4 = identity->ipv4 };
+	struct entry entry = {.join_key = identity->join_key,
+			      .id = identity->id,
+			      .generation = identity->generation,
+			      .ipv4 = identity->ipv4};
 	int r;
 
 	if (at < seen->n && key_equal(&seen->entries[at].join_key, &identity->join_key))
@@ -135,8 +136,8 @@ int seen_check(struct seen *seen, const struct verified_identity *identity, bool
 		return refuse_ipv4(identity, err);
 	r = insert(seen, at, &entry);
 	if (r < 0)
-		return err_code(err, r, "more than %d identities seen: no place for \"%s\"", SEEN_MAX,
-				identity->member.name);
+		return err_code(err, r, "more than %d identities seen: no place for \"%s\"",
+				SEEN_MAX, identity->member.name);
 	*ret_new = true;
 	return 0;
 }
@@ -163,7 +164,7 @@ char *seen_format(const struct seen *seen)
 static int parse_line(const char *line, struct entry *ret)
 {
 	char key[KEY_HEX_MAX], id[ID_HEX_MAX], ipv4[ADDR_TEXT_MAX];
-	struct entry entry = { 0 };
+	struct entry entry = {0};
 	int end = 0;
 
 	if (sscanf(line, "%64s %64s %" SCNu64 " %45s%n", key, id, &entry.generation, ipv4, &end) !=
@@ -191,8 +192,8 @@ int seen_parse(const char *text, struct seen **ret, struct err *err)
 		r = insert(seen, seen->n, &entry);
 		if (r < 0)
 			return r;
-		if (seen->n > 1 && key_compare(&seen->entries[seen->n - 2].join_key,
-					       &entry.join_key) >= 0)
+		if (seen->n > 1 &&
+		    key_compare(&seen->entries[seen->n - 2].join_key, &entry.join_key) >= 0)
 			return err_set(err, "identities seen before: out of order");
 		text = strchr(text, '\n') + 1;
 	}

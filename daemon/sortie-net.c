@@ -57,11 +57,10 @@ static void on_close(int error, void *data)
 
 static int run(struct net *net, struct err *err)
 {
-	const struct channel_handlers handlers = { on_message, on_close, net };
-	const struct http_options options = { .body_max = LOCAL_BODY_MAX,
-					      .connections_max = 64,
-					      .idle_seconds = 10 };
-	const struct ipc_message ready = { .type = IPC_READY };
+	const struct channel_handlers handlers = {on_message, on_close, net};
+	const struct http_options options = {
+		.body_max = LOCAL_BODY_MAX, .connections_max = 64, .idle_seconds = 10};
+	const struct ipc_message ready = {.type = IPC_READY};
 	int r = sd_event_new(&net->event);
 
 	if (r >= 0)
@@ -81,8 +80,8 @@ static int run(struct net *net, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct net net = { 0 };
-	struct err err = { 0 };
+	struct net net = {0};
+	struct err err = {0};
 	struct stat st;
 	int r;
 

@@ -41,9 +41,9 @@ static int set_interface(struct agent_options *options, size_t offset, const cha
 
 static int set_backend(struct agent_options *options, size_t offset, const char *value)
 {
-	static const char *const names[] = { [WG_BACKEND_AUTO] = "auto",
-					     [WG_BACKEND_KERNEL] = "kernel",
-					     [WG_BACKEND_USERSPACE] = "userspace" };
+	static const char *const names[] = {[WG_BACKEND_AUTO] = "auto",
+					    [WG_BACKEND_KERNEL] = "kernel",
+					    [WG_BACKEND_USERSPACE] = "userspace"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (strcmp(value, names[i]) == 0) {
@@ -72,28 +72,27 @@ static int set_plan(struct agent_options *options, size_t offset, const char *va
 
 static const struct option_row {
 	const char *name;
-	char letter; /* 0: none */
+	char letter;	      /* 0: none */
 	const char *argument; /* NULL: takes none */
 	int (*set)(struct agent_options *options, size_t offset, const char *value);
 	size_t offset;
 	const char *help;
 } option_rows[] = {
-	{ "state", 0, "DIR", set_text, offsetof(struct agent_options, state),
-	  "state folder (/var/lib/sortie)" },
-	{ "interface", 0, "NAME", set_interface, offsetof(struct agent_options, interface),
-	  "the overlay's interface (sortie0)" },
-	{ "join-interface", 0, "NAME", set_interface,
-	  offsetof(struct agent_options, join_interface),
-	  "the temporary interface of an enrolment (sortie-join)" },
-	{ "backend", 0, "auto|kernel|userspace", set_backend, 0, "which WireGuard (auto)" },
-	{ "mode", 0, "enforce|overlay", set_mode, 0, "tighten what policy says" },
-	{ "socket", 0, "PATH", set_text, offsetof(struct agent_options, socket),
-	  "local socket (/run/sortie/sortied.sock)" },
-	{ "group", 0, "NAME", set_text, offsetof(struct agent_options, group),
-	  "whose members may read by the socket" },
-	{ "hosts", 0, "PATH", set_text, offsetof(struct agent_options, hosts),
-	  "where peers' names go (/run/sortie/hosts)" },
-	{ "plan", 'n', NULL, set_plan, 0, "print what would change, change nothing" },
+	{"state", 0, "DIR", set_text, offsetof(struct agent_options, state),
+	 "state folder (/var/lib/sortie)"},
+	{"interface", 0, "NAME", set_interface, offsetof(struct agent_options, interface),
+	 "the overlay's interface (sortie0)"},
+	{"join-interface", 0, "NAME", set_interface, offsetof(struct agent_options, join_interface),
+	 "the temporary interface of an enrolment (sortie-join)"},
+	{"backend", 0, "auto|kernel|userspace", set_backend, 0, "which WireGuard (auto)"},
+	{"mode", 0, "enforce|overlay", set_mode, 0, "tighten what policy says"},
+	{"socket", 0, "PATH", set_text, offsetof(struct agent_options, socket),
+	 "local socket (/run/sortie/sortied.sock)"},
+	{"group", 0, "NAME", set_text, offsetof(struct agent_options, group),
+	 "whose members may read by the socket"},
+	{"hosts", 0, "PATH", set_text, offsetof(struct agent_options, hosts),
+	 "where peers' names go (/run/sortie/hosts)"},
+	{"plan", 'n', NULL, set_plan, 0, "print what would change, change nothing"},
 };
 
 static void print_help(FILE *out)
@@ -127,16 +126,16 @@ enum { OPTION_HELP = 1000, OPTION_VERSION, OPTION_FIRST };
 /* 0: go on, 1: done (help), -EINVAL. */
 static int parse_options(int argc, char **argv, struct agent_options *options)
 {
-	struct option list[ARRAY_SIZE(option_rows) + 3] = { 0 };
+	struct option list[ARRAY_SIZE(option_rows) + 3] = {0};
 	size_t n = ARRAY_SIZE(option_rows);
 	int c;
 
 	for (size_t i = 0; i < n; i++)
-		list[i] = (struct option){ option_rows[i].name,
-					   option_rows[i].argument ? required_argument : no_argument,
-					   NULL, OPTION_FIRST + (int)i };
-	list[n] = (struct option){ "help", no_argument, NULL, OPTION_HELP };
-	list[n + 1] = (struct option){ "version", no_argument, NULL, OPTION_VERSION };
+		list[i] = (struct option){option_rows[i].name,
+					  option_rows[i].argument ? required_argument : no_argument,
+					  NULL, OPTION_FIRST + (int)i};
+	list[n] = (struct option){"help", no_argument, NULL, OPTION_HELP};
+	list[n + 1] = (struct option){"version", no_argument, NULL, OPTION_VERSION};
 	while ((c = getopt_long(argc, argv, "n", list, NULL)) != -1) {
 		if (c == 'n') {
 			options->plan = true;
@@ -182,9 +181,10 @@ static int listen_local(const struct agent_options *options, int *ret_fd, struct
 		return err_code(err, -ENOENT, "--group: there is no group \"%s\"", options->group);
 	r = http_listen_unix(options->socket, 0660, ret_fd);
 	if (r == -EADDRINUSE)
-		return err_code(err, r,
-				"socket %s is in use by another sortied: give this one its own --socket",
-				options->socket);
+		return err_code(
+			err, r,
+			"socket %s is in use by another sortied: give this one its own --socket",
+			options->socket);
 	if (r < 0)
 		return err_code(err, r, "listen on %s: %s", options->socket, strerror(-r));
 	if (group && lchown(options->socket, (uid_t)-1, group->gr_gid) < 0)
@@ -206,11 +206,11 @@ static void on_gone(int error, void *data)
 
 static int start_child(struct agent *agent, struct err *err)
 {
-	const struct child_handlers handlers = { .on_ready = agent_on_ready,
-						 .on_gone = on_gone,
-						 .on_local_request = local_request,
-						 .on_local_gone = local_gone,
-						 .data = agent };
+	const struct child_handlers handlers = {.on_ready = agent_on_ready,
+						.on_gone = on_gone,
+						.on_local_request = local_request,
+						.on_local_gone = local_gone,
+						.data = agent};
 	_cleanup_(closep) int fd = -1;
 	int r = listen_local(&agent->options, &fd, err);
 
@@ -221,7 +221,7 @@ static int start_child(struct agent *agent, struct err *err)
 
 static int open_kernel(struct agent *agent, struct err *err)
 {
-	const struct kernel_options options = { agent->options.backend, agent->options.hosts };
+	const struct kernel_options options = {agent->options.backend, agent->options.hosts};
 	int r = make_folder_of(agent->options.hosts, err);
 
 	return r < 0 ? r : kernel_open(&options, &agent->kernel, err);
@@ -273,9 +273,10 @@ static int run(struct agent *agent, struct err *err)
 	if (r < 0)
 		return r;
 	log_info("sortied %s: %s", SORTIE_VERSION,
-		 agent->phase == AGENT_ENROLLED	 ? agent->name :
-		 agent->phase == AGENT_ENROLLING ? "enrolling" :
-						   "not enrolled yet: `sortie enroll --token file:PATH`");
+		 agent->phase == AGENT_ENROLLED ? agent->name
+		 : agent->phase == AGENT_ENROLLING
+			 ? "enrolling"
+			 : "not enrolled yet: `sortie enroll --token file:PATH`");
 	return sd_event_loop(agent->event);
 }
 
@@ -299,15 +300,15 @@ static int new_event(sd_event **ret, struct err *err)
 
 int main(int argc, char **argv)
 {
-	struct agent_options options = { .state = "/var/lib/sortie",
-					 .interface = "sortie0",
-					 .join_interface = "sortie-join",
-					 .socket = "/run/sortie/sortied.sock",
-					 .hosts = "/run/sortie/hosts",
-					 .mode = POLICY_MODE_OBSERVE };
+	struct agent_options options = {.state = "/var/lib/sortie",
+					.interface = "sortie0",
+					.join_interface = "sortie-join",
+					.socket = "/run/sortie/sortied.sock",
+					.hosts = "/run/sortie/hosts",
+					.mode = POLICY_MODE_OBSERVE};
 	static struct agent agent;
 	sd_event *event = NULL;
-	struct err err = { 0 };
+	struct err err = {0};
 	int r;
 
 	log_init("sortied", getenv("SORTIE_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);

@@ -21,19 +21,19 @@ static const struct row {
 	size_t limit;
 	bool secret;
 } rows[STATE_FILES] = {
-	[STATE_K3] = { "identity.key", SMALL, true },
-	[STATE_K4] = { "wireguard.key", SMALL, true },
-	[STATE_TOKEN] = { "join.token", SMALL, true },
-	[STATE_PINS] = { "network.pins", SMALL, false },
-	[STATE_REQUEST] = { "enroll-request.json", 64 * 1024, false },
-	[STATE_ANSWER] = { "enroll-answer.json", 256 * 1024, false },
-	[STATE_IPV4] = { "ipv4.json", 16 * 1024, false },
-	[STATE_SYNC] = { "sync.json", 16 * MEBIBYTE, false },
-	[STATE_TOMBSTONES] = { "tombstones.jsonl", 64 * MEBIBYTE, false },
-	[STATE_SEEN] = { "seen.txt", 16 * MEBIBYTE, false },
-	[STATE_FLOOR] = { "floor.txt", SMALL, false },
-	[STATE_LOCAL] = { "local.txt", SMALL, false },
-	[STATE_INTERFACE] = { "interface", SMALL, false },
+	[STATE_K3] = {"identity.key", SMALL, true},
+	[STATE_K4] = {"wireguard.key", SMALL, true},
+	[STATE_TOKEN] = {"join.token", SMALL, true},
+	[STATE_PINS] = {"network.pins", SMALL, false},
+	[STATE_REQUEST] = {"enroll-request.json", 64 * 1024, false},
+	[STATE_ANSWER] = {"enroll-answer.json", 256 * 1024, false},
+	[STATE_IPV4] = {"ipv4.json", 16 * 1024, false},
+	[STATE_SYNC] = {"sync.json", 16 * MEBIBYTE, false},
+	[STATE_TOMBSTONES] = {"tombstones.jsonl", 64 * MEBIBYTE, false},
+	[STATE_SEEN] = {"seen.txt", 16 * MEBIBYTE, false},
+	[STATE_FLOOR] = {"floor.txt", SMALL, false},
+	[STATE_LOCAL] = {"local.txt", SMALL, false},
+	[STATE_INTERFACE] = {"interface", SMALL, false},
 };
 
 struct state {
@@ -66,10 +66,11 @@ int state_open(const char *path, struct state **ret, struct err *err)
 		return err_code(err, r, "state folder %s: %s", path, strerror(-r));
 	r = folder_lock(path, &state->lock_fd);
 	if (r == -EWOULDBLOCK)
-		return err_code(err, r,
-				"state folder %s is in use by another sortied: stop it, or give this "
-				"one its own --state",
-				path);
+		return err_code(
+			err, r,
+			"state folder %s is in use by another sortied: stop it, or give this "
+			"one its own --state",
+			path);
 	if (r < 0)
 		return err_code(err, r, "lock of state folder %s: %s", path, strerror(-r));
 	*ret = take_pointer(state);
@@ -109,9 +110,9 @@ int state_save(const struct state *state, enum state_file file, const void *data
 	       struct err *err)
 {
 	char path[PATH_MAX];
-	int r = length > rows[file].limit ?
-			-EFBIG :
-			file_write(path_of(state, file, path), data, length, 0600);
+	int r = length > rows[file].limit
+			? -EFBIG
+			: file_write(path_of(state, file, path), data, length, 0600);
 
 	if (r == -ENOSPC || r == -EDQUOT)
 		return err_code(err, r, "%s: the disk is full; nothing was changed: make room",
@@ -200,7 +201,7 @@ int state_save_k4(const struct state *state, const struct key *k4, struct err *e
 int state_load_floor(const struct state *state, struct state_floor *ret, struct err *err)
 {
 	_cleanup_(freep) char *text = NULL;
-	struct state_floor floor = { 0 };
+	struct state_floor floor = {0};
 	size_t length = 0;
 	int end = 0, r;
 
@@ -261,7 +262,7 @@ int state_raise_floor(const struct state *state, struct state_floor *floor,
 int state_load_local(const struct state *state, struct state_local *ret, struct err *err)
 {
 	_cleanup_(freep) char *text = NULL;
-	struct state_local local = { 0 };
+	struct state_local local = {0};
 	unsigned int locked = 0;
 	size_t length = 0;
 	int end = 0, r;
@@ -286,8 +287,8 @@ int state_load_local(const struct state *state, struct state_local *ret, struct 
 int state_save_local(const struct state *state, const struct state_local *local, struct err *err)
 {
 	char text[64];
-	int length = snprintf(text, sizeof(text), "locked %d mode %s\n",
-			      local->underlay_locked, local->mode[0] ? local->mode : "-");
+	int length = snprintf(text, sizeof(text), "locked %d mode %s\n", local->underlay_locked,
+			      local->mode[0] ? local->mode : "-");
 
 	return state_save(state, STATE_LOCAL, text, (size_t)length, err);
 }

@@ -72,7 +72,7 @@ int state_raise_floor(const struct state *state, struct state_floor *floor,
 /* What people set on this host, and what the agent must remember over a restart. */
 struct state_local {
 	bool underlay_locked; /* the underlay lock took effect once */
-	char mode[16];	     /* "", "enforce" or "overlay" by `sortie mode` */
+	char mode[16];	      /* "", "enforce" or "overlay" by `sortie mode` */
 };
 int state_load_local(const struct state *state, struct state_local *ret, struct err *err);
 int state_save_local(const struct state *state, const struct state_local *local, struct err *err);

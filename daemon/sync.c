@@ -39,7 +39,7 @@ static void retry(struct agent *agent)
 
 static char *encode_request(const struct agent *agent)
 {
-	struct sync_request request = { .applied = agent->applied };
+	struct sync_request request = {.applied = agent->applied};
 
 	if (agent->view) {
 		request.revision = agent->view->revision;
@@ -52,13 +52,13 @@ static char *encode_request(const struct agent *agent)
 
 static int sign_request(const struct agent *agent, char *payload, char **ret)
 {
-	struct call_statement call = { .network = agent->pins.network,
-				       .hub = trust_root(agent->trust)->hub_key,
-				       .method = "POST",
-				       .path = "/v1/sync",
-				       .at = clock_wall(),
-				       .payload = payload };
-	const struct signing_key *keys[] = { &agent->k3 };
+	struct call_statement call = {.network = agent->pins.network,
+				      .hub = trust_root(agent->trust)->hub_key,
+				      .method = "POST",
+				      .path = "/v1/sync",
+				      .at = clock_wall(),
+				      .payload = payload};
+	const struct signing_key *keys[] = {&agent->k3};
 	_cleanup_(freep) char *text = NULL;
 
 	randombytes_buf(call.nonce, sizeof(call.nonce));
@@ -71,11 +71,11 @@ static void on_done(const struct ipc_call_done *done, void *data);
 static int send_request(struct agent *agent)
 {
 	_cleanup_(freep) char *payload = encode_request(agent), *envelope = NULL;
-	struct ipc_call call = { .interface = agent->options.interface,
-				 .method = "POST",
-				 .path = "/v1/sync",
-				 .timeout_ms = TIMEOUT_MS,
-				 .answer_max = API_ANSWER_MAX };
+	struct ipc_call call = {.interface = agent->options.interface,
+				.method = "POST",
+				.path = "/v1/sync",
+				.timeout_ms = TIMEOUT_MS,
+				.answer_max = API_ANSWER_MAX};
 	int r = payload ? sign_request(agent, payload, &envelope) : -ENOMEM;
 
 	if (r < 0)
@@ -93,7 +93,7 @@ static int send_request(struct agent *agent)
 static int on_readd(sd_event_source *source, uint64_t usec, void *data)
 {
 	struct agent *agent = data;
-	struct err err = { 0 };
+	struct err err = {0};
 
 	if (!agent->desired || !agent->trust)
 		return 0;
@@ -134,7 +134,7 @@ static void fail(struct agent *agent, const char *text)
 static void fail_by_problem(struct agent *agent, const struct ipc_call_done *done)
 {
 	struct problem problem;
-	struct err err = { 0 };
+	struct err err = {0};
 	char text[sizeof(agent->sync.problem) + sizeof(problem.code)];
 
 	if (problem_decode(done->body, done->body_length, &problem, &err) < 0)
@@ -166,7 +166,7 @@ static void accept_answer(struct agent *agent, const struct ipc_call_done *done)
 {
 	uint64_t before = agent->view ? agent->view->revision : 0;
 	char boot_id[sizeof(agent->view->boot_id)] = "";
-	struct err err = { 0 };
+	struct err err = {0};
 	bool news;
 
 	if (agent->view)
@@ -185,7 +185,8 @@ static void accept_answer(struct agent *agent, const struct ipc_call_done *done)
 	if (boot_id[0] && strcmp(boot_id, agent->view->boot_id) != 0)
 		readd_peers(agent);
 	if (agent->view->self_revoked)
-		fail(agent, "this identity was revoked: enrol again with a new token after `sortie leave`");
+		fail(agent,
+		     "this identity was revoked: enrol again with a new token after `sortie leave`");
 	else if ((news && !agent->trouble[0]) || was_poll(agent))
 		sync_start(agent);
 	else

@@ -18,8 +18,7 @@ static bool served(const struct fw_desired *fw, const struct flow *flow)
 	for (size_t i = 0; i < fw->n_underlay; i++) {
 		const struct fw_underlay *u = &fw->underlay[i];
 		if (u->protocol == flow->protocol && flow->to.port >= u->port_low &&
-		    flow->to.port <= u->port_high &&
-		    prefix_contains(&u->from, &flow->from.addr))
+		    flow->to.port <= u->port_high && prefix_contains(&u->from, &flow->from.addr))
 			return true;
 	}
 	return false;

@@ -48,9 +48,8 @@ static int accept_tombstones(struct trust *trust, const struct sync_answer *answ
 	for (size_t i = 0; i < answer->n_tombstones; i++) {
 		const char *text = answer->tombstones[i];
 		size_t before = trust_tombstones(trust);
-		int r = strchr(text, '\n') ?
-				err_set(err, "a tombstone with a line break in it") :
-				trust_accept_tombstone(trust, text, strlen(text), err);
+		int r = strchr(text, '\n') ? err_set(err, "a tombstone with a line break in it")
+					   : trust_accept_tombstone(trust, text, strlen(text), err);
 		if (r == 0 && trust_tombstones(trust) > before)
 			r = append_line(&view->new_tombstones, text);
 		if (r < 0)
@@ -65,10 +64,11 @@ static int accept_policy(struct trust *trust, const struct sync_answer *answer, 
 	int r;
 
 	if (!answer->policy)
-		return trust_policy(trust) ? err_code(err, -ESTALE,
-						      "the control plane offers no policy, but one was "
-						      "in force: refused") :
-					     0;
+		return trust_policy(trust)
+			       ? err_code(err, -ESTALE,
+					  "the control plane offers no policy, but one was "
+					  "in force: refused")
+			       : 0;
 	r = trust_accept_policy(trust, answer->policy, strlen(answer->policy),
 				(const char *const *)answer->leaves, answer->n_leaves, now, err);
 	if (r == -EKEYEXPIRED) {
@@ -87,11 +87,11 @@ static void note_signed_at(struct view *view, int64_t at, int64_t now)
 
 static struct identity_bundle bundle_of(const struct sync_identity *identity)
 {
-	return (struct identity_bundle){ .token = identity->token,
-					 .identity = identity->identity,
-					 .key = identity->key,
-					 .ipv4 = identity->ipv4,
-					 .lease = identity->lease };
+	return (struct identity_bundle){.token = identity->token,
+					.identity = identity->identity,
+					.key = identity->key,
+					.ipv4 = identity->ipv4,
+					.lease = identity->lease};
 }
 
 static int accept_self(const struct view_context *context, const struct sync_answer *answer,
@@ -112,7 +112,8 @@ static int accept_self(const struct view_context *context, const struct sync_ans
 	if (r < 0)
 		return r;
 	if (!id_equal(&view->self.id, context->self))
-		return err_code(err, -EKEYREJECTED, "the control plane answers for \"%s\", not for us",
+		return err_code(err, -EKEYREJECTED,
+				"the control plane answers for \"%s\", not for us",
 				view->self.member.name);
 	if (!key_equal(&view->self.k4, context->k4))
 		return err_code(err, -EKEYREJECTED,
@@ -126,7 +127,7 @@ static int accept_peer(const struct view_context *context, const struct sync_ide
 {
 	struct identity_bundle bundle = bundle_of(identity);
 	struct verified_identity *peer = &view->peers[view->n_peers];
-	struct err err = { 0 };
+	struct err err = {0};
 	int r = trust_verify_identity(context->trust, &bundle, now, peer, &err);
 
 	if (r == 0 && id_equal(&peer->id, context->self))
@@ -202,7 +203,7 @@ int view_accept(const struct view_context *context, const char *answer, size_t l
 		struct view **ret, bool *ret_seen_changed, struct err *err)
 {
 	_cleanup_(view_freep) struct view *view = calloc(1, sizeof(*view));
-	struct sync_answer decoded = { 0 };
+	struct sync_answer decoded = {0};
 	bool seen_changed = false;
 	int r;
 

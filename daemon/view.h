@@ -17,15 +17,16 @@
 
 struct view {
 	struct verified_identity self;
-	struct verified_identity *peers; /* verified, not revoked, sorted by id; leases may have lapsed */
+	struct verified_identity
+		*peers; /* verified, not revoked, sorted by id; leases may have lapsed */
 	size_t n_peers;
 	size_t n_refused;
 	struct err refusal; /* the first */
 	uint64_t revision;
 	char boot_id[33];
-	bool self_has_ipv4;    /* the control plane keeps our IPv4 statement */
-	bool self_revoked;     /* a tombstone names us: peers is empty */
-	bool policy_expired;   /* the policy it brought is over: the one before stays, if any */
+	bool self_has_ipv4;  /* the control plane keeps our IPv4 statement */
+	bool self_revoked;   /* a tombstone names us: peers is empty */
+	bool policy_expired; /* the policy it brought is over: the one before stays, if any */
 	int64_t newest_signed_at;
 	char *new_tombstones; /* lines of envelopes not seen before; may be NULL */
 };
@@ -34,8 +35,9 @@ struct view_context {
 	struct trust *trust;
 	struct seen *seen;
 	const struct id *self;
-	const struct key *k4;	 /* our public key: an answer that says otherwise is refused */
-	const char *own_ipv4;	 /* our signed statement, for answers that do not have it yet; may be NULL */
+	const struct key *k4; /* our public key: an answer that says otherwise is refused */
+	const char *
+		own_ipv4; /* our signed statement, for answers that do not have it yet; may be NULL */
 };
 
 int view_accept(const struct view_context *context, const char *answer, size_t length, int64_t now,
