@@ -323,7 +323,7 @@ int relay_load(const struct relay_load *load, bool *ret_adopted, struct err *err
 int relay_unload(const char *bpffs_dir, struct err *err)
 {
 	static const struct relay_layout nothing;
-	struct relay_layout before;
+	struct relay_layout before = {0};
 	libbpf_set_print(on_libbpf_print);
 	int r = layout_read(bpffs_dir, &before);
 	if (r < 0 && r != -ENOENT)

@@ -3,11 +3,11 @@
 #include "relay/mac1.h"
 #include <string.h>
 
-#define LABEL	      "mac1----"
 #define MAC1_LENGTH   16
 #define KEY_LENGTH    32
 #define DIGEST_LENGTH 32
 
+static const uint8_t label[8] = "mac1----"; /* no NUL */
 static const uint32_t initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
 				    0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
@@ -73,10 +73,10 @@ void mac1_state(const struct key *public_key, struct relay_mac1 *ret)
 {
 	uint8_t block[64] = {0};
 	uint32_t h[8];
-	memcpy(block, LABEL, strlen(LABEL));
-	memcpy(block + strlen(LABEL), public_key->bytes, KEY_SIZE);
+	memcpy(block, label, sizeof(label));
+	memcpy(block + sizeof(label), public_key->bytes, KEY_SIZE);
 	start(h, DIGEST_LENGTH, 0);
-	compress(h, block, strlen(LABEL) + KEY_SIZE, UINT32_MAX);
+	compress(h, block, sizeof(label) + KEY_SIZE, UINT32_MAX);
 
 	memset(block, 0, sizeof(block));
 	for (unsigned int i = 0; i < KEY_LENGTH; i++)

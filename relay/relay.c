@@ -71,7 +71,7 @@ static int open_maps(struct relay *relay, const char *dir)
 
 int relay_open(const char *bpffs_dir, struct relay **ret)
 {
-	struct relay_layout layout;
+	struct relay_layout layout = {0};
 	uint32_t zero = 0;
 	_cleanup_(relay_closep) struct relay *relay = calloc(1, sizeof(*relay));
 	if (!relay)
@@ -146,7 +146,7 @@ static int put_owner(struct relay *relay, uint32_t id, const struct relay_site *
 static int forget_endpoint(struct relay *relay, uint32_t site,
 			   const struct relay_endpoint *endpoint)
 {
-	struct relay_owner owner;
+	struct relay_owner owner = {0};
 	int r = get(relay, MAP_ENDPOINTS, endpoint, &owner);
 	if (r < 0 || owner.site != site)
 		return r == -ENOENT ? 0 : r;
@@ -177,8 +177,8 @@ int relay_site_set(struct relay *relay, uint32_t site, const struct key *public_
 /* 0 where the endpoint is free: nobody's, this site's, or left over from a site that is gone, moved or expired. */
 static int endpoint_free(struct relay *relay, uint32_t site, const struct relay_endpoint *endpoint)
 {
-	struct relay_owner owner;
-	struct relay_site other;
+	struct relay_owner owner = {0};
+	struct relay_site other = {0};
 	int r = get(relay, MAP_ENDPOINTS, endpoint, &owner);
 	if (r == 0 && owner.site != site)
 		r = get(relay, MAP_SITES, &owner.site, &other);
@@ -193,8 +193,8 @@ static int endpoint_free(struct relay *relay, uint32_t site, const struct relay_
 
 int relay_site_endpoint(struct relay *relay, uint32_t site, const struct endpoint *endpoint)
 {
-	struct relay_site entry;
-	struct relay_endpoint before, now = {0};
+	struct relay_site entry = {0};
+	struct relay_endpoint before = {0}, now = {0};
 	if (!site_valid(site))
 		return -EINVAL;
 	int r = get(relay, MAP_SITES, &site, &entry);
@@ -217,8 +217,8 @@ int relay_site_endpoint(struct relay *relay, uint32_t site, const struct endpoin
 
 int relay_site_remove(struct relay *relay, uint32_t site)
 {
-	struct relay_site entry;
-	struct relay_candidates list;
+	struct relay_site entry = {0};
+	struct relay_candidates list = {0};
 	static const struct relay_path no_path;
 	if (!site_valid(site))
 		return -EINVAL;
@@ -245,7 +245,7 @@ static uint32_t list_find(const struct relay_candidates *list, uint32_t site)
 
 static int candidate_add(struct relay *relay, uint32_t of, uint32_t site)
 {
-	struct relay_candidates list;
+	struct relay_candidates list = {0};
 	int r = get(relay, MAP_CANDIDATES, &of, &list);
 	if (r < 0 || list_find(&list, site) < list.count)
 		return r;
@@ -257,7 +257,7 @@ static int candidate_add(struct relay *relay, uint32_t of, uint32_t site)
 
 static int candidate_drop(struct relay *relay, uint32_t of, uint32_t site)
 {
-	struct relay_candidates list;
+	struct relay_candidates list = {0};
 	int r = get(relay, MAP_CANDIDATES, &of, &list);
 	uint32_t at = r < 0 ? 0 : list_find(&list, site);
 	if (r < 0 || at == list.count)
@@ -300,7 +300,7 @@ int relay_pair_set(struct relay *relay, uint32_t a, uint32_t b, struct mono expi
 static int session_forget(struct relay *relay, uint32_t from, uint32_t index, uint32_t to)
 {
 	struct relay_session_key key = {.from = from, .index = index};
-	struct relay_session session;
+	struct relay_session session = {0};
 	int r = get(relay, MAP_SESSIONS, &key, &session);
 	if (r < 0 || session.to != to)
 		return r == -ENOENT ? 0 : r;
@@ -311,7 +311,7 @@ static int session_forget(struct relay *relay, uint32_t from, uint32_t index, ui
 static int sessions_forget(struct relay *relay, uint32_t initiator, uint32_t responder)
 {
 	struct relay_pair_key key = {.from = initiator, .to = responder};
-	struct relay_handshakes left;
+	struct relay_handshakes left = {0};
 	int r = get(relay, MAP_HANDSHAKES, &key, &left);
 	for (size_t i = 0; r == 0 && i < RELAY_PENDING; i++)
 		r = session_forget(relay, responder, left.pending[i], initiator);
@@ -392,7 +392,7 @@ int relay_pair_traffic(struct relay *relay, uint32_t from, uint32_t to, uint64_t
 		       uint64_t *ret_bytes)
 {
 	struct relay_pair_key key = {.from = from, .to = to};
-	struct relay_pair pair;
+	struct relay_pair pair = {0};
 	int r = get(relay, MAP_PAIRS, &key, &pair);
 	if (r < 0)
 		return r;

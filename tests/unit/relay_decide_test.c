@@ -396,6 +396,34 @@ static void test_no_checksum_stays_none(void **unused)
 	assert_int_equal(frame.bytes[40] << 8 | frame.bytes[41], 0);
 }
 
+/* Two data messages merged into one packet: forwarded where both are for one receiver, else dropped. */
+static void test_batches(void **unused)
+{
+	static const struct {
+		uint8_t second_type;
+		uint32_t second_index;
+		int expected;
+	} cases[] = {{4, 2000, FORWARD}, {4, 2001, DROP}, {3, 2000, DROP}};
+	EACH_FAMILY(v6)
+	{
+		session(v6, 1000, 2000);
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+			uint8_t message[192] = {4};
+			struct endpoint from = bed_endpoint(v6, 1), hub = bed_endpoint(v6, BED_HUB);
+			put_le(message + 4, 2000);
+			message[96] = cases[i].second_type;
+			put_le(message + 100, cases[i].second_index);
+			struct frame frame = frame_make(&from, &hub, message, sizeof(message));
+			struct __sk_buff context = {.gso_size = 96, .gso_segs = 2};
+			LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes,
+				    .data_size_in = frame.length, .ctx_in = &context,
+				    .ctx_size_in = sizeof(context), .repeat = 1);
+			assert_int_equal(bpf_prog_test_run_opts(program, &options), 0);
+			assert_int_equal((int)options.retval, cases[i].expected);
+		}
+	}
+}
+
 /* The source is the address that the destination dials, not the one the packet came to. */
 static void test_destination_sees_its_hub(void **unused)
 {
@@ -740,6 +768,7 @@ int main(void)
 		cmocka_unit_test(test_handshake_and_data),
 		cmocka_unit_test(test_rewriting),
 		cmocka_unit_test(test_no_checksum_stays_none),
+		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_destination_sees_its_hub),
 		cmocka_unit_test(test_unconfirmed_fills_a_gap),
 		cmocka_unit_test(test_response_once),
