@@ -3,7 +3,7 @@
 # CI=1 turns warnings into errors. `make help` lists the targets.
 
 # The architecture: program = folders. A folder may use what stands to its right, never to its left.
-sortied           = daemon firewall netlink api policy trust common
+sortied           = daemon firewall netlink api trust policy common
 sortie-net        = daemon api trust common
 sortie-control    = control-plane relay netlink firewall api trust policy common
 sortie            = cli api trust policy common
