@@ -28,20 +28,26 @@ struct http_options {
 	size_t body_max;
 	unsigned int connections_max;
 	unsigned int connections_per_address_max; /* 0: no limit of its own */
-	unsigned int
-		idle_seconds; /* for reading a request and writing an answer; long polls have their own deadline */
+	/*
+	 * For a request from its first to its last byte, and between two requests of a connection; an answer has
+	 * this and a second for each 8 KiB. Then the connection is closed. Kept requests are the handler's: he sets
+	 * their deadline.
+	 */
+	unsigned int idle_seconds;
 };
 
 /*
  * Serves on a listening socket (TCP or Unix, taken over). on_request is called once a request is complete; it
  * answers with http_answer() at once or keeps the request for later. on_gone (may be NULL) tells that a kept request
- * was abandoned: do not answer it any more.
+ * was abandoned: do not answer it any more. A client that closes is seen at once, a host that vanished after 30 s.
+ * Bodies need a Content-Length: over body_max is 413, chunked 411, both before any of the body is read.
  */
 int http_server_new(sd_event *event, int listen_fd, const struct http_options *options,
 		    void (*on_request)(struct http_request *request, void *data),
 		    void (*on_gone)(struct http_request *request, void *data), void *data,
 		    struct http_server **ret);
-void http_server_free(struct http_server *server); /* kept requests are answered 503 */
+/* Kept requests are answered 503, without on_gone. May be called from on_request. */
+void http_server_free(struct http_server *server);
 DEFINE_CLEANUP(http_server_free, struct http_server *);
 
 const char *http_method(const struct http_request *request);

@@ -26,6 +26,9 @@ static void request_free(struct http_request *request)
 	sd_event_source_disable_unref(request->watch);
 	if (request->response)
 		MHD_destroy_response(request->response);
+	/* A body may have carried a join token. */
+	if (request->body)
+		explicit_bzero(request->body, request->length);
 	free(request->body);
 	free(request);
 }

@@ -53,7 +53,7 @@ void http_deadline_stop(struct http_connection *connection)
 
 static void peer_read(int fd, struct http_peer *ret)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t length = sizeof(address);
 	memset(ret, 0, sizeof(*ret));
 	ret->uid = (uid_t)-1;

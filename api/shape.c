@@ -384,6 +384,14 @@ static void list_done(const struct shape_field *field, void *object)
 	free(items);
 }
 
+/* Join tokens are texts like others: all are wiped. */
+static void text_done(char *text)
+{
+	if (text)
+		explicit_bzero(text, strlen(text));
+	free(text);
+}
+
 void shape_done(const struct shape *shape, void *object)
 {
 	if (!object)
@@ -391,7 +399,7 @@ void shape_done(const struct shape *shape, void *object)
 	for (size_t i = 0; i < shape->n_fields; i++) {
 		const struct shape_field *field = &shape->fields[i];
 		if (field->kind == SHAPE_TEXT)
-			free(*(char **)place(field, object));
+			text_done(*(char **)place(field, object));
 		else if (field->kind == SHAPE_STRUCT)
 			shape_done(field->shape, place(field, object));
 		else if (field->kind == SHAPE_LIST || field->kind == SHAPE_TEXTS)

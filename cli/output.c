@@ -53,7 +53,7 @@ const char *distance_format(int64_t at, int64_t now, char text[DISTANCE_TEXT_MAX
 	int64_t away = at > now ? at - now : now - at;
 	size_t i = 0;
 	if (at == 0)
-		return strcpy(text, "never");
+		return memcpy(text, "never", sizeof("never"));
 	/* 90 minutes say more than one hour */
 	while (i + 1 < ARRAY_SIZE(units) && away < 2 * units[i].seconds)
 		i++;

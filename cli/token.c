@@ -167,7 +167,7 @@ static int make(const struct invocation *in, const struct network *network, cons
 static int write_file(const struct invocation *in, const char *path, const struct made *made)
 {
 	size_t size = made->n * (TOKEN_TEXT_MAX + 1), length = 0;
-	char *text = malloc(size);
+	char *text = malloc(size + 1);
 	if (!text)
 		return cli_fail(in, EXIT_FAILED, "out of memory");
 	for (size_t i = 0; i < made->n; i++)

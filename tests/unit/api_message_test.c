@@ -61,7 +61,7 @@ static void fill_field(const struct shape_field *field, void *object)
 		snprintf(place, field->limit, "%s", "a \xc3\xa9");
 		break;
 	case SHAPE_NAME:
-		strcpy(place, "site-a/web");
+		memcpy(place, "site-a/web", sizeof("site-a/web"));
 		break;
 	case SHAPE_U64:
 		*(uint64_t *)place = INT64_MAX;

@@ -104,8 +104,8 @@ static void on_request(struct http_request *request, void *data)
 	if (!text)
 		http_answer(request, 500, NULL, "", 0);
 	else
-		http_answer(request, (unsigned int)atoi(text), NULL, strchr(text, ' ') + 1,
-			    strlen(strchr(text, ' ') + 1));
+		http_answer(request, (unsigned int)strtoul(text, NULL, 10), NULL,
+			    strchr(text, ' ') + 1, strlen(strchr(text, ' ') + 1));
 	free(text);
 }
 
@@ -386,7 +386,7 @@ static void member_fill(struct admin_member *member, uint8_t id, const char *nam
 	struct err err;
 	memset(member, 0, sizeof(*member));
 	memset(member->id.bytes, id, sizeof(member->id.bytes));
-	strcpy(member->name, name);
+	snprintf(member->name, sizeof(member->name), "%s", name);
 	assert_int_equal(labels_parse(labels, &member->labels, &err), 0);
 }
 
@@ -468,7 +468,7 @@ static void test_policy_apply(void **state)
 	/* a control plane that widened a leaf is found out */
 	char *leaf = strstr(request.leaves[0], "5432");
 	assert_non_null(leaf);
-	memcpy(leaf, "5433", 4);
+	leaf[3] = '3';
 	standing(1, request.policy, request.leaves, request.n_leaves);
 	assert_int_equal(run(CONTROL "policy plan %s/policy.yaml", admin_path, folder),
 			 EXIT_FAILED);
