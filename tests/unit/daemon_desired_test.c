@@ -11,23 +11,24 @@
 #include "daemon/plan.h"
 #include "tests/unit/policy_helpers.h"
 
-static const char policy_text[] = "version: 1\n"
-				  "services:\n"
-				  "  postgres: [tcp/5432]\n"
-				  "rules:\n"
-				  "  - {name: web, from: role=web, to: role=db, allow: [postgres]}\n"
-				  "  - {name: ping, from: role=db, to: role=web, allow: [icmp]}\n"
-				  "  - {name: kept, from: role=ci, to: role=db, allow: [tcp/22], on-loss: keep}\n"
-				  "  - {name: old, from: role=old, to: role=db, allow: [tcp/1], expires: 2026-01-01}\n"
-				  "underlay:\n"
-				  "  - {name: bastion, on: role=db, from: [192.0.2.0/24], allow: [tcp/22, tcp/443]}\n"
-				  "  - {name: other, on: role=web, from: [198.51.100.0/24], allow: [tcp/22]}\n"
-				  "hosts:\n"
-				  "  - {on: role=db, mode: overlay, lease: 3600s}\n";
+static const char policy_text[] =
+	"version: 1\n"
+	"services:\n"
+	"  postgres: [tcp/5432]\n"
+	"rules:\n"
+	"  - {name: web, from: role=web, to: role=db, allow: [postgres]}\n"
+	"  - {name: ping, from: role=db, to: role=web, allow: [icmp]}\n"
+	"  - {name: kept, from: role=ci, to: role=db, allow: [tcp/22], on-loss: keep}\n"
+	"  - {name: old, from: role=old, to: role=db, allow: [tcp/1], expires: 2026-01-01}\n"
+	"underlay:\n"
+	"  - {name: bastion, on: role=db, from: [192.0.2.0/24], allow: [tcp/22, tcp/443]}\n"
+	"  - {name: other, on: role=web, from: [198.51.100.0/24], allow: [tcp/22]}\n"
+	"hosts:\n"
+	"  - {on: role=db, mode: overlay, lease: 3600s}\n";
 
 enum { WEB, CI, OLD, STRANGER, PEERS };
-static const char *const lines[] = {"site-a/web role=web", "site-a/ci role=ci", "site-b/old role=old",
-				    "site-c/stranger role=other"};
+static const char *const lines[] = {"site-a/web role=web", "site-a/ci role=ci",
+				    "site-b/old role=old", "site-c/stranger role=other"};
 
 struct bed {
 	struct root_statement root;
@@ -195,8 +196,8 @@ static void test_tuples(void **data)
 	assert_int_equal(d->fw.n_hubs, 2);
 	assert_int_equal(d->fw.listen_port, 40000);
 	assert_true(addr_equal(&d->fw.hub6, &(struct addr){AF_INET6,
-							   {0xfd, 0x12, 0x34, 0x56, 0x78, 0x9a, 0, 0,
-							    0, 0, 0, 0, 0, 0, 0, 1}}));
+							   {0xfd, 0x12, 0x34, 0x56, 0x78, 0x9a, 0,
+							    0, 0, 0, 0, 0, 0, 0, 0, 1}}));
 }
 
 /* Which ends close whom: the peer's lease, ours, the policy's, the key's, the clock; keep outlives leases only. */
@@ -400,7 +401,8 @@ static void test_plan_from_nothing(void **data)
 {
 	struct bed *bed = *data;
 	_cleanup_(desired_freep) struct desired *d = build(bed);
-	struct actual actual = {.firewall = {.create = true, .elements_added = 5}, .hosts_differ = true};
+	struct actual actual = {.firewall = {.create = true, .elements_added = 5},
+				.hosts_differ = true};
 	_cleanup_(freep) char *text = plan_text(d, &actual);
 
 	assert_string_equal(text, "create sortie0\n"
@@ -450,10 +452,10 @@ static void test_plan_nothing_to_do(void **data)
 
 	make_actual(d, &actual, addrs, routes, &wg);
 	/* others' things on the same host, and the kernel's own link-local address, are not ours */
-	addrs[actual.n_addrs++] = (struct link_addr){
-		.index = 7,
-		.prefix = {{AF_INET6, {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 1}}, 64},
-		.local = {AF_INET6, {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 1}}};
+	addrs[actual.n_addrs++] =
+		(struct link_addr){.index = 7,
+				   .prefix = {{AF_INET6, {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 1}}, 64},
+				   .local = {AF_INET6, {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 1}}};
 	routes[actual.n_routes++] = (struct link_route){
 		.destination = {{AF_INET, {10, 77, 5}}, 24}, .oif = 3, .table = 254, .protocol = 4};
 	text = plan_text(d, &actual);
@@ -493,18 +495,18 @@ static void test_plan_differences(void **data)
 		if (i == 2)
 			addrs[0] = addrs[--actual.n_addrs];
 		if (i == 3)
-			addrs[actual.n_addrs++] = (struct link_addr){
-				.index = 7,
-				.prefix = {{AF_INET, {10, 77, 0, 99}}, 32},
-				.local = {AF_INET, {10, 77, 0, 99}}};
+			addrs[actual.n_addrs++] =
+				(struct link_addr){.index = 7,
+						   .prefix = {{AF_INET, {10, 77, 0, 99}}, 32},
+						   .local = {AF_INET, {10, 77, 0, 99}}};
 		if (i == 4)
 			routes[1].metric = 5;
 		if (i == 5)
-			routes[actual.n_routes++] = (struct link_route){
-				.destination = {{AF_INET, {10, 77, 8}}, 24},
-				.oif = 7,
-				.table = 254,
-				.protocol = LINK_ROUTE_PROTOCOL};
+			routes[actual.n_routes++] =
+				(struct link_route){.destination = {{AF_INET, {10, 77, 8}}, 24},
+						    .oif = 7,
+						    .table = 254,
+						    .protocol = LINK_ROUTE_PROTOCOL};
 		if (i == 6) {
 			memcpy(more, wg.peers, wg.n_peers * sizeof(more[0]));
 			more[wg.n_peers] = (struct wg_peer){.public_key = {{0xff, 0xff}}};
@@ -514,8 +516,8 @@ static void test_plan_differences(void **data)
 		if (i == 7)
 			wg.n_peers--;
 		if (i == 8)
-			actual.firewall = (struct fw_plan){.elements_removed = 2,
-							   .chains_rewritten = 1};
+			actual.firewall =
+				(struct fw_plan){.elements_removed = 2, .chains_rewritten = 1};
 		if (i == 9)
 			actual.hosts_differ = true;
 		text = plan_text(d, &actual);

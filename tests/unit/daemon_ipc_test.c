@@ -53,9 +53,9 @@ static const struct ipc_message samples[] = {
 static enum ipc_sender sender_of(enum ipc_type type)
 {
 	return type == IPC_RESOLVE || type == IPC_CALL || type == IPC_CALL_CANCEL ||
-			       type == IPC_LOCAL_ANSWER ?
-		       IPC_FROM_AGENT :
-		       IPC_FROM_NET;
+			       type == IPC_LOCAL_ANSWER
+		       ? IPC_FROM_AGENT
+		       : IPC_FROM_NET;
 }
 
 /* What was encoded is what is decoded: encoding it again gives the same bytes. */
@@ -67,9 +67,8 @@ static void test_round_trip(void **state)
 		size_t length, announced, again_length;
 
 		assert_int_equal(ipc_encode(&samples[i], &frame, &length), 0);
-		assert_int_equal(ipc_frame_length(frame, length, sender_of(samples[i].type),
-						  &announced),
-				 0);
+		assert_int_equal(
+			ipc_frame_length(frame, length, sender_of(samples[i].type), &announced), 0);
 		assert_int_equal(announced, length);
 		assert_int_equal(ipc_decode(frame, length, &back), 0);
 		assert_int_equal(back.type, samples[i].type);
@@ -102,9 +101,8 @@ static void test_sender(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
 		_cleanup_(freep) uint8_t *frame = NULL;
-		enum ipc_sender wrong = sender_of(samples[i].type) == IPC_FROM_NET ?
-						IPC_FROM_AGENT :
-						IPC_FROM_NET;
+		enum ipc_sender wrong =
+			sender_of(samples[i].type) == IPC_FROM_NET ? IPC_FROM_AGENT : IPC_FROM_NET;
 		size_t length, announced;
 
 		assert_int_equal(ipc_encode(&samples[i], &frame, &length), 0);
@@ -123,9 +121,8 @@ static void test_truncated(void **state)
 		for (size_t cut = 0; cut < length; cut++) {
 			_cleanup_(freep) uint8_t *copy = malloc(cut ? cut : 1);
 			struct ipc_message back;
-			uint32_t body = cut >= IPC_HEADER_SIZE ?
-						(uint32_t)(cut - IPC_HEADER_SIZE) :
-						0;
+			uint32_t body =
+				cut >= IPC_HEADER_SIZE ? (uint32_t)(cut - IPC_HEADER_SIZE) : 0;
 
 			memcpy(copy, frame, cut);
 			assert_int_equal(ipc_decode(copy, cut, &back), -EBADMSG);
@@ -289,9 +286,8 @@ static void test_no_reader(void **state)
 {
 	struct bed bed;
 	_cleanup_(freep) char *body = calloc(1, IPC_ANSWER_MAX);
-	struct ipc_message message = {.type = IPC_LOCAL_ANSWER,
-				      .id = 1,
-				      .local_answer = {200, body, IPC_ANSWER_MAX}};
+	struct ipc_message message = {
+		.type = IPC_LOCAL_ANSWER, .id = 1, .local_answer = {200, body, IPC_ANSWER_MAX}};
 	int r = 0;
 
 	bed_new(&bed);
@@ -310,9 +306,8 @@ static void test_large(void **state)
 	const struct channel_handlers handlers = {on_message, on_close, &sink};
 	_cleanup_(channel_freep) struct channel *sender = NULL;
 	_cleanup_(freep) char *body = calloc(1, IPC_ANSWER_MAX);
-	struct ipc_message message = {.type = IPC_CALL_DONE,
-				      .id = 99,
-				      .call_done = {0, 200, body, IPC_ANSWER_MAX}};
+	struct ipc_message message = {
+		.type = IPC_CALL_DONE, .id = 99, .call_done = {0, 200, body, IPC_ANSWER_MAX}};
 
 	bed_new(&bed);
 	assert_int_equal(channel_new(bed.event, bed.other, IPC_FROM_AGENT, &handlers, &sender), 0);
@@ -328,11 +323,11 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),	cmocka_unit_test(test_content),
-		cmocka_unit_test(test_sender),		cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_limits),		cmocka_unit_test(test_split_frames),
-		cmocka_unit_test(test_garbage_closes),	cmocka_unit_test(test_end_closes),
-		cmocka_unit_test(test_no_reader),	cmocka_unit_test(test_large),
+		cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_content),
+		cmocka_unit_test(test_sender),	       cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_limits),	       cmocka_unit_test(test_split_frames),
+		cmocka_unit_test(test_garbage_closes), cmocka_unit_test(test_end_closes),
+		cmocka_unit_test(test_no_reader),      cmocka_unit_test(test_large),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

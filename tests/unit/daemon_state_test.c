@@ -112,10 +112,12 @@ static void test_keys(void **data)
 
 static void test_torn_k4(void **data)
 {
-	static const char *const texts[] = {
-		"", "\n", "AAAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
-		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n",
-		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=\n"};
+	static const char *const texts[] = {"",
+					    "\n",
+					    "AAAA",
+					    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+					    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n",
+					    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=\n"};
 	struct bed *bed = *data;
 	struct key k4;
 	struct err err = {0};
@@ -142,7 +144,7 @@ static void test_floor(void **data)
 		{{1, 1, 2000}, -ESTALE, {1, 2, 1000}}, /* rollback of the policy */
 		{{0, 9, 2000}, -ESTALE, {1, 2, 1000}}, /* of the root */
 		{{1, 2, 2000}, 0, {1, 2, 2000}},
-		{{2, 1, 2000}, 0, {2, 1, 2000}},       /* a new root may take a policy's number back */
+		{{2, 1, 2000}, 0, {2, 1, 2000}}, /* a new root may take a policy's number back */
 		{{1, 5, 2000}, -ESTALE, {2, 1, 2000}}, /* and the old root does not return */
 	};
 
@@ -237,14 +239,18 @@ static void test_seen(void **data)
 		int r;
 		bool news;
 	} cases[] = {
-		{5, 50, 1, 1, 0, true},		     {5, 50, 1, 1, 0, false},
+		{5, 50, 1, 1, 0, true},
+		{5, 50, 1, 1, 0, false},
 		{5, 51, 1, 0, -EKEYREJECTED, false}, /* a second K3 under one join key */
-		{5, 50, 2, 1, 0, true},		     {5, 50, 1, 1, -ESTALE, false},
+		{5, 50, 2, 1, 0, true},
+		{5, 50, 1, 1, -ESTALE, false},
 		{5, 50, 2, 9, -EKEYREJECTED, false}, /* another address */
 		{5, 50, 2, 0, 0, false},	     /* none this time */
 		{3, 30, 1, 1, -EKEYREJECTED, false}, /* somebody else's address */
-		{3, 30, 1, 0, 0, true},		     {3, 30, 1, 1, -EKEYREJECTED, false},
-		{3, 30, 1, 2, 0, true},		     {9, 90, 7, 3, 0, true},
+		{3, 30, 1, 0, 0, true},
+		{3, 30, 1, 1, -EKEYREJECTED, false},
+		{3, 30, 1, 2, 0, true},
+		{9, 90, 7, 3, 0, true},
 	};
 	_cleanup_(seen_freep) struct seen *seen = NULL, *back = NULL;
 	_cleanup_(freep) char *text = NULL, *again = NULL;
@@ -252,8 +258,8 @@ static void test_seen(void **data)
 
 	assert_int_equal(seen_new(&seen), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct verified_identity v = person(cases[i].join, cases[i].id, cases[i].generation,
-						    cases[i].ipv4);
+		struct verified_identity v =
+			person(cases[i].join, cases[i].id, cases[i].generation, cases[i].ipv4);
 		bool news = false;
 		int r = seen_check(seen, &v, &news, &err);
 		if (r != cases[i].r || news != cases[i].news)

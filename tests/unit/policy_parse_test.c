@@ -361,8 +361,8 @@ static void test_forms(void **state)
 {
 	static const char *const texts[] = {
 		"version: 1",
-		"{\"version\": 1, \"rules\": [{\"name\": \"r\", \"from\": \"a=b\", \"to\": \"s/w\", "
-		"\"allow\": [\"tcp/1\"]}]}",
+		("{\"version\": 1, \"rules\": [{\"name\": \"r\", \"from\": \"a=b\", \"to\": \"s/w\", "
+		 "\"allow\": [\"tcp/1\"]}]}"),
 		"---\nversion: 1\n...\n",
 		"version: 1\r\nrules: []\r\n",
 		"\xef\xbb\xbfversion: 1\n",

@@ -295,7 +295,7 @@ static struct policy_inventory random_inventory(const char *site, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		snprintf(members[i].name, sizeof(members[i].name), "%s/m%zu", site, i);
 		members[i].id.bytes[0] = (uint8_t)i;
-		for (char key = 'a'; key <= 'b'; key++) {
+		for (int key = 'a'; key <= 'b'; key++) {
 			char value[3] = {'v', (char)('0' + (char)roll(3)), 0};
 			if (roll(4))
 				labels_add(&members[i].labels, (char[]){key, 0}, value, NULL);
