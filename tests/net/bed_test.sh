@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The bed itself: two hosts see each other over v4 and v6, and nobody sees the machine's own network.
+# kernel: yes
 source "$(dirname "$0")/lib.sh"
 host a
 host b
