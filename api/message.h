@@ -20,8 +20,8 @@
 #define API_IDENTITIES_MAX  4096 /* in one answer: the peers of one agent */
 #define API_TOMBSTONES_MAX  65536
 /* The root statement names both ports; an agent that enrols needs the second one before it has seen it. */
-#define API_PORT_DEFAULT    4280
-#define ENROLL_PORT_DEFAULT 4281
+#define API_PORT_DEFAULT    7140
+#define ENROLL_PORT_DEFAULT 7141
 #define API_POLL_SECONDS    25 /* longest long poll */
 
 /* POST /v1/enroll on the enrolment port; not an envelope: the identity statement carries both signatures. */
