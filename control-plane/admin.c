@@ -126,7 +126,9 @@ static void status_call(struct admin_call *call, struct reply *reply)
 static void root_call(struct admin_call *call, struct reply *reply)
 {
 	struct admin_root root = {.root = call->control->root};
+	_cleanup_(freep) char *state = realpath(call->control->options->state_dir, NULL);
 
+	root.state = state;
 	reply_json(reply, admin_root_encode(&root));
 }
 
