@@ -96,6 +96,12 @@ static int64_t distance(int64_t a, int64_t b)
 	return a < b ? b - a : a - b;
 }
 
+static bool same_end(const struct element *a, const struct element *b)
+{
+	return !a->expires_ms == !b->expires_ms &&
+	       distance(a->expires_ms, b->expires_ms) <= LEASE_SLACK_MS;
+}
+
 /* The same key on both sides. */
 static int changed(const struct element *actual, const struct element *desired, struct delta *delta)
 {
@@ -105,8 +111,7 @@ static int changed(const struct element *actual, const struct element *desired, 
 		r = elements_add(&delta->removed, actual);
 		return r < 0 ? r : elements_add(&delta->added, desired);
 	}
-	if (!actual->expires_ms != !desired->expires_ms ||
-	    distance(actual->expires_ms, desired->expires_ms) > LEASE_SLACK_MS)
+	if (!same_end(actual, desired))
 		return elements_add(&delta->refreshed, desired);
 	return 0;
 }
@@ -154,6 +159,32 @@ int delta_of(const struct state *actual, const struct state *desired, int64_t no
 			!actual->chains[i] || strcmp(actual->chains[i], desired->chains[i]) != 0;
 	*ret = delta;
 	return 0;
+}
+
+void state_keep_ends(const struct state *actual, struct state *desired)
+{
+	size_t a = 0;
+
+	for (size_t i = 0; i < desired->elements.n; i++) {
+		struct element *item = &desired->elements.items[i];
+		const struct element *old;
+
+		while (a < actual->elements.n &&
+		       element_compare(&actual->elements.items[a], item) < 0)
+			a++;
+		if (a == actual->elements.n)
+			return;
+		old = &actual->elements.items[a];
+		if (element_compare(old, item) == 0 && same_end(old, item))
+			item->expires_ms = old->expires_ms;
+	}
+}
+
+bool delta_differs(const struct delta *delta)
+{
+	const struct fw_plan plan = delta_plan(delta);
+
+	return plan.elements_added || plan.elements_removed || plan.chains_rewritten;
 }
 
 struct fw_plan delta_plan(const struct delta *delta)

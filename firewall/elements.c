@@ -55,7 +55,7 @@ int element_compare(const struct element *a, const struct element *b)
 	return r ? r : memcmp(a->end, b->end, sizeof(a->end));
 }
 
-static int compare(const void *a, const void *b)
+int element_search(const void *a, const void *b)
 {
 	return element_compare(a, b);
 }
@@ -71,7 +71,7 @@ void elements_sort(struct elements *elements)
 
 	if (elements->n < 2)
 		return;
-	qsort(elements->items, elements->n, sizeof(*elements->items), compare);
+	qsort(elements->items, elements->n, sizeof(*elements->items), element_search);
 	for (size_t i = 0; i < elements->n; i++) {
 		struct element *item = &elements->items[i];
 		struct element *last = n ? &elements->items[n - 1] : NULL;

@@ -30,6 +30,7 @@ void elements_done(struct elements *elements);
 int elements_add(struct elements *elements, const struct element *element);
 /* By set, key, end. */
 int element_compare(const struct element *a, const struct element *b);
+int element_search(const void *a, const void *b); /* the same, for bsearch() */
 void elements_sort(struct elements *elements);
 
 /*

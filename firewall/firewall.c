@@ -21,9 +21,10 @@
 #include "firewall/sets.h"
 #include "firewall/state.h"
 
-#define ERROR_MAX     512
-#define READ_BACK_MAX 1024 /* elements asked for by key after a change */
-#define TCP_LOOSE     "/proc/sys/net/netfilter/nf_conntrack_tcp_loose"
+#define ERROR_MAX      512
+#define READ_BACK_MAX  1024 /* elements asked for by key after a change */
+#define SHORT_LIVED_MS 5000
+#define TCP_LOOSE      "/proc/sys/net/netfilter/nf_conntrack_tcp_loose"
 
 struct firewall {
 	struct nl *nl;
@@ -220,23 +221,26 @@ static int commit(struct firewall *firewall, const struct fw_desired *desired,
 	return r;
 }
 
-/* Up to READ_BACK_MAX of what was added, evenly spread, and that what was removed is gone. */
-static int confirm(struct firewall *firewall, const struct delta *delta)
+/* Asks for up to READ_BACK_MAX of the elements, evenly spread; not for those that may be gone before the answer. */
+static int confirm_present(struct firewall *firewall, const struct elements *written)
 {
-	const struct elements *added = &delta->added, *removed = &delta->removed;
-	size_t step = added->n / READ_BACK_MAX + 1;
+	size_t step = written->n / READ_BACK_MAX + 1;
 	struct elements sample = {0};
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < added->n; i += step)
-		r = elements_add(&sample, &added->items[i]);
+	for (size_t i = 0; r == 0 && i < written->n; i += step)
+		if (!written->items[i].timeout_ms || written->items[i].timeout_ms > SHORT_LIVED_MS)
+			r = elements_add(&sample, &written->items[i]);
 	if (r == 0)
 		r = readback_elements(firewall->nl, sample.items, sample.n);
 	elements_done(&sample);
-	if (r == 0)
-		r = readback_elements(firewall->nl, delta->refreshed.items,
-				      delta->refreshed.n < READ_BACK_MAX ? delta->refreshed.n
-									 : READ_BACK_MAX);
+	return r;
+}
+
+static int confirm_absent(struct firewall *firewall, const struct elements *removed)
+{
+	int r = 0;
+
 	for (size_t i = 0; r == 0 && i < removed->n && i < READ_BACK_MAX; i++) {
 		if (set_rows[removed->items[i].set / 2].map)
 			continue; /* may have been written anew with other data */
@@ -244,6 +248,18 @@ static int confirm(struct firewall *firewall, const struct delta *delta)
 		r = r == -ENOENT ? 0 : r == 0 ? -EEXIST : r;
 	}
 	return r;
+}
+
+static int confirm(struct firewall *firewall, const struct delta *delta)
+{
+	int r = confirm_present(firewall, &delta->added);
+
+	if (r == 0)
+		r = confirm_present(firewall, &delta->refreshed);
+	if (r == 0)
+		r = confirm_absent(firewall, &delta->removed);
+	return r < 0 ? fail(firewall, r, "reading back what was written", nl_error(firewall->nl))
+		     : 0;
 }
 
 /* A flow that was open before would come back as one that we opened: the server's next packet looks like a first one. */
@@ -267,35 +283,11 @@ static int write_delta(struct firewall *firewall, const struct fw_desired *desir
 		return r;
 	r = confirm(firewall, delta);
 	if (r < 0)
-		return fail(firewall, r, "reading back what was written", nl_error(firewall->nl));
+		return r;
 	firewall->actual = *state;
 	*state = (struct state){0};
 	firewall->known = true;
 	return 0;
-}
-
-/* Unchanged leases keep the end they have in the kernel. */
-static void keep_ends(const struct state *actual, const struct delta *delta, struct state *state)
-{
-	size_t a = 0;
-
-	(void)delta;
-	for (size_t i = 0; i < state->elements.n; i++) {
-		struct element *item = &state->elements.items[i];
-		int order = -1;
-
-		while (a < actual->elements.n &&
-		       (order = element_compare(&actual->elements.items[a], item)) < 0)
-			a++;
-		if (a < actual->elements.n && order == 0 && item->expires_ms) {
-			int64_t old = actual->elements.items[a].expires_ms;
-			int64_t away = old < item->expires_ms ? item->expires_ms - old
-							      : old - item->expires_ms;
-
-			if (old && away <= LEASE_SLACK_MS)
-				item->expires_ms = old;
-		}
-	}
 }
 
 static int apply_once(struct firewall *firewall, const struct fw_desired *desired,
@@ -307,7 +299,7 @@ static int apply_once(struct firewall *firewall, const struct fw_desired *desire
 
 	if (r < 0)
 		return r;
-	keep_ends(&firewall->actual, &delta, &state);
+	state_keep_ends(&firewall->actual, &state);
 	*ret_plan = delta_plan(&delta);
 	r = write_delta(firewall, desired, &state, &delta);
 	delta_done(&delta);
@@ -337,19 +329,177 @@ int firewall_apply(struct firewall *firewall, const struct fw_desired *desired,
 	return 0;
 }
 
-int firewall_verify(struct firewall *firewall)
+/* ---- leases ---- */
+
+/* Sorted elements of one kind, in place of those that are there. What a peer lacks now is removed. */
+static int replace_leases(const struct elements *actual, const struct elements *leases,
+			  struct elements *ret)
 {
-	return -ENOSYS;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < actual->n; i++)
+		if (actual->items[i].set / 2 != SET_LIVE)
+			r = elements_add(ret, &actual->items[i]);
+	for (size_t i = 0; r == 0 && i < leases->n; i++)
+		r = elements_add(ret, &leases->items[i]);
+	if (r == 0)
+		elements_sort(ret);
+	return r;
+}
+
+/* Those of actual's leases that are in no list any more. */
+static int lapsed(const struct elements *actual, const struct elements *leases,
+		  struct elements *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < actual->n; i++) {
+		const struct element *item = &actual->items[i];
+
+		if (item->set / 2 == SET_LIVE &&
+		    (!leases->n ||
+		     !bsearch(item, leases->items, leases->n, sizeof(*item), element_search)))
+			r = elements_add(ret, item);
+	}
+	return r;
+}
+
+static int write_leases(struct firewall *firewall, const struct elements *leases,
+			const struct elements *removed)
+{
+	struct batch batch;
+	int r;
+
+	batch_init(&batch, firewall->nl);
+	sets_put_removed(&batch, removed->items, removed->n);
+	sets_put_fresh(&batch, leases->items, leases->n);
+	r = batch_commit(&batch);
+	if (r < 0)
+		fail(firewall, r, "writing leases", batch.text);
+	batch_done(&batch);
+	if (r == 0)
+		r = confirm_present(firewall, leases);
+	return r;
+}
+
+static int refresh(struct firewall *firewall, struct elements *leases)
+{
+	struct elements removed = {0}, all = {0};
+	int r = lapsed(&firewall->actual.elements, leases, &removed);
+
+	if (r == 0)
+		r = replace_leases(&firewall->actual.elements, leases, &all);
+	if (r == 0)
+		r = write_leases(firewall, leases, &removed);
+	if (r == 0) {
+		elements_done(&firewall->actual.elements);
+		firewall->actual.elements = all;
+		all = (struct elements){0};
+	} else {
+		forget(firewall);
+	}
+	elements_done(&all);
+	elements_done(&removed);
+	return r;
 }
 
 int firewall_refresh_leases(struct firewall *firewall, const struct fw_peer *peers, size_t n)
 {
-	return -ENOSYS;
+	struct elements leases = {0};
+	int r;
+
+	firewall->error[0] = '\0';
+	r = learn(firewall);
+	if (r == 0 && !firewall->actual.exists)
+		r = fail(firewall, -ENOENT, "writing leases", "there is no table yet");
+	if (r == 0)
+		r = elements_of_leases(peers, n, &leases);
+	if (r == 0) {
+		elements_sort(&leases);
+		elements_stamp(&leases, now_ms());
+		r = refresh(firewall, &leases);
+	}
+	elements_done(&leases);
+	return r;
+}
+
+/* ---- the whole ---- */
+
+static void describe(struct firewall *firewall, const struct delta *delta)
+{
+	const struct fw_plan plan = delta_plan(delta);
+	const char *chain = "", *set = "";
+	char name[32];
+
+	for (unsigned int i = 0; i < N_CHAINS; i++)
+		if (delta->rewrite[i])
+			chain = chain_names[i];
+	if (delta->added.n)
+		set = set_name(delta->added.items[0].set, name);
+	else if (delta->removed.n)
+		set = set_name(delta->removed.items[0].set, name);
+	(void)snprintf(firewall->error, sizeof(firewall->error),
+		       "table inet " FIREWALL_TABLE
+		       "%s: %zu elements missing, %zu foreign%s%s, %zu chains changed%s%s",
+		       delta->create ? " is not whole" : "", plan.elements_added,
+		       plan.elements_removed, *set ? ", first in set " : "", set,
+		       plan.chains_rewritten, *chain ? ", among them " : "", chain);
+}
+
+static int compare_once(struct firewall *firewall)
+{
+	struct state state = {0};
+	struct delta delta = {0};
+	int r = readback_state(firewall->nl, now_ms(), &state);
+
+	if (r == -EEXIST)
+		return 1;
+	if (r == 0)
+		r = delta_of(&state, &firewall->actual, now_ms(), &delta);
+	state_done(&state);
+	if (r < 0)
+		return fail(firewall, r, "reading table inet " FIREWALL_TABLE,
+			    nl_error(firewall->nl));
+	r = delta.create || delta_differs(&delta);
+	if (r)
+		describe(firewall, &delta);
+	delta_done(&delta);
+	return r;
+}
+
+int firewall_verify(struct firewall *firewall)
+{
+	int r;
+
+	firewall->error[0] = '\0';
+	if (!firewall->known || !firewall->actual.exists)
+		return fail(firewall, -ENODATA, "verifying", "nothing was applied yet");
+	/* A hash that is being resized shows some elements twice and others not at all: only what is seen twice counts. */
+	r = compare_once(firewall);
+	return r > 0 ? compare_once(firewall) : r;
 }
 
 int firewall_remove(struct firewall *firewall)
 {
-	return -ENOSYS;
+	struct batch batch;
+	struct nlmsghdr *message;
+	int r;
+
+	firewall->error[0] = '\0';
+	forget(firewall);
+	batch_init(&batch, firewall->nl);
+	message = batch_begin(&batch, NFT_MSG_DELTABLE, 0);
+	if (message) {
+		mnl_attr_put_strz(message, NFTA_TABLE_NAME, FIREWALL_TABLE);
+		batch_end(&batch, message);
+	}
+	r = batch_commit(&batch);
+	if (r == -ENOENT)
+		r = 0;
+	if (r < 0)
+		fail(firewall, r, "removing table inet " FIREWALL_TABLE, batch.text);
+	batch_done(&batch);
+	return r;
 }
 
 int firewall_counters(struct firewall *firewall, struct fw_counters *ret)

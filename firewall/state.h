@@ -35,4 +35,8 @@ void delta_done(struct delta *delta);
  */
 int delta_of(const struct state *actual, const struct state *desired, int64_t now_ms,
 	     struct delta *ret);
+/* Any element or chain, leases that end at another time aside. */
+bool delta_differs(const struct delta *delta);
+/* Leases that were not refreshed keep the end that they have in the kernel. */
+void state_keep_ends(const struct state *actual, struct state *desired);
 struct fw_plan delta_plan(const struct delta *delta);
