@@ -69,8 +69,8 @@ static int fail_problem(const struct invocation *in, const struct problem *probl
 		return cli_fail(in, problem->status == 503 ? EXIT_UNREACHABLE : EXIT_FAILED,
 				"the other end answered with status %u and no reason",
 				problem->status);
-	return cli_fail(in, code ? code->exit_code : EXIT_FAILED, "%s (%s)", problem->detail,
-			problem->code);
+	return cli_fail_problem(code ? code->exit_code : EXIT_FAILED, problem->detail,
+				problem->code);
 }
 
 int call_fail(const struct invocation *in, enum route route, const struct failure *failure)

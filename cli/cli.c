@@ -19,6 +19,15 @@ int cli_fail(const struct invocation *in, enum exit_code code, const char *forma
 	return code;
 }
 
+int cli_fail_problem(enum exit_code code, const char *detail, const char *problem)
+{
+	char text[512];
+	snprintf(text, sizeof(text), "%s (%s)", detail, problem);
+	fflush(stdout);
+	fprintf(stderr, "sortie: %s\n", clean(text));
+	return code;
+}
+
 static const char *socket_path(const struct invocation *in, enum cli_option which,
 			       const char *variable, const char *standard)
 {

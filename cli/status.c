@@ -30,9 +30,9 @@ static void print_mode(const struct local_status *status)
 
 static void print_hub(const struct local_status *status)
 {
+	double ms = status->hub_round_trip_us / 1000.0;
 	if (status->hub_answers)
-		printf(", hub %" PRIu32 ".%" PRIu32 " ms", status->hub_round_trip_us / 1000,
-		       status->hub_round_trip_us % 1000 / 100);
+		printf(ms < 10 ? ", hub %.2f ms" : ", hub %.1f ms", ms);
 	else
 		printf(", hub does not answer");
 }
@@ -71,7 +71,8 @@ static void print_self(const struct local_status *status, int64_t now)
 	printf("control     %s, last %s; revision %" PRIu64 "\n",
 	       status->control_answers ? "answers" : "does not answer",
 	       distance_format(status->control_at, now, text), status->revision);
-	printf("policy ends %s\n", distance_format(status->policy_not_after, now, text));
+	if (status->policy_version)
+		printf("policy ends %s\n", distance_format(status->policy_not_after, now, text));
 }
 
 static void print_counters(const struct local_counters *counters)
