@@ -106,6 +106,7 @@ start() {
 	exec nsenter -t "${PIDS[$name]}" -n -m -- "$@"
 }
 ping_from() { on "$1" ping -c1 -W1 "$2"; }
+endpoint_of() { on hub wg show wg0 endpoints | sed -n "s|^$(key "$1")\t||p"; }
 counter() { "$TOOL" "$DIR" counters | sed -n "s/^$1 //p"; }
 sites_reach_hub() { for h in a b c6 d6; do ping_from $h 10.99.0.254 || return 1; done; }
 
@@ -208,13 +209,23 @@ check "and is counted" test "$(counter unknown_endpoint)" -ge $((strangers + 2))
 check "and forwards nothing" test "$(forwarded)" -le $((before + 1))
 wg genkey | wg pubkey >"$T/keys/evil.pub"
 "$TOOL" "$DIR" site 5 "$(key evil)" 600
-check_not "an endpoint that another site has is not taken over" "$TOOL" "$DIR" endpoint 5 "$(on hub wg show wg0 endpoints | sed -n "s|^$(key a)\t||p")"
+check_not "an endpoint that another site has is not taken over" "$TOOL" "$DIR" endpoint 5 "$(endpoint_of a)"
 check "an enrolled site has its own endpoint" "$TOOL" "$DIR" endpoint 5 203.0.113.66:4000
 indexes=$(counter unknown_index)
 check_not "a's index from another site draws nothing" evil_sends "$data" "$data"
 check "and is counted too" test "$(counter unknown_index)" -ge $((indexes + 2))
 check "and forwards nothing either" test "$(forwarded)" -le $((before + 1))
 "$TOOL" "$DIR" remove 5
+
+# --- a site moves: its socket, and with it the port at its NAT
+old=$(endpoint_of b)
+moved() { update_endpoints && [[ $(endpoint_of b) != "$old" ]] && ping_from a 10.99.0.2; }
+on b wg set wg0 listen-port 0
+on b wg set wg0 peer "$(key hub)" remove
+on b wg set wg0 peer "$(key hub)" endpoint 203.0.113.1:$PORT allowed-ips 10.99.0.254/32 persistent-keepalive 1
+before=$(counter initiations)
+check "a site that moved is followed once it has shaken hands" wait_for 10 moved
+check "and its sessions go on without a handshake" test "$(counter initiations)" -eq "$before"
 
 # --- the writer of the maps dies
 (while :; do update_endpoints; sleep 0.2; done) &
