@@ -152,6 +152,8 @@ int agent_leave(struct agent *agent, struct err *err)
 	agent->local = (struct state_local){0};
 	agent->phase = AGENT_UNENROLLED;
 	agent->applied = 0;
+	agent->repaired = 0;
+	agent->converged = false;
 	agent->trouble[0] = '\0';
 	agent->n_pending = 0;
 	agent->enforce_pending = false;

@@ -88,6 +88,7 @@ struct agent {
 	struct state *state;
 	struct kernel *kernel;
 	struct child *child;
+	uid_t net_uid; /* sortie-net's: the only user that may reach the hub's ports */
 
 	enum agent_phase phase;
 	struct signing_key k3; /* secret */
@@ -106,6 +107,7 @@ struct agent {
 	uint8_t cached_hash[32]; /* SHA-256 of its bytes */
 	uint16_t listen_port;	 /* WireGuard's, as read back; 0: not known yet */
 	struct desired *desired; /* what the kernel was last told */
+	bool converged;		 /* since the interface was made or adopted, once */
 	uint64_t applied;	 /* revision that the kernel holds */
 	uint64_t repaired;
 	char trouble[256]; /* why the kernel does not hold what it should; "" */

@@ -165,8 +165,8 @@ static int start(struct child *child, int local_fd, int *ret_fd, struct err *err
 	return 0;
 }
 
-int child_new(sd_event *event, int local_fd, const struct child_handlers *handlers,
-	      struct child **ret, struct err *err)
+int child_new(sd_event *event, int local_fd, const struct sandbox_user *user,
+	      const struct child_handlers *handlers, struct child **ret, struct err *err)
 {
 	_cleanup_(child_freep) struct child *child = calloc(1, sizeof(*child));
 	const struct channel_handlers channel = {
@@ -177,7 +177,7 @@ int child_new(sd_event *event, int local_fd, const struct child_handlers *handle
 	if (!child)
 		return -ENOMEM;
 	child->handlers = *handlers;
-	child->user = sandbox_net_user();
+	child->user = *user;
 	r = start(child, local_fd, &fd, err);
 	if (r == 0)
 		r = channel_new(event, fd, IPC_FROM_NET, &channel, &child->channel);
@@ -197,11 +197,6 @@ void child_free(struct child *child)
 	if (child->pid > 0)
 		(void)waitpid(child->pid, NULL, 0);
 	free(child);
-}
-
-uid_t child_uid(const struct child *child)
-{
-	return child->user.uid;
 }
 
 bool child_is_ready(const struct child *child)

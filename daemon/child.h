@@ -27,12 +27,11 @@ struct child_handlers {
  * The program lies beside our own executable. local_fd, the listening local socket, is handed over. Must be called
  * before privileges are dropped.
  */
-int child_new(sd_event *event, int local_fd, const struct child_handlers *handlers,
-	      struct child **ret, struct err *err);
+int child_new(sd_event *event, int local_fd, const struct sandbox_user *user,
+	      const struct child_handlers *handlers, struct child **ret, struct err *err);
 void child_free(struct child *child);
 DEFINE_CLEANUP(child_free, struct child *);
 
-uid_t child_uid(const struct child *child);
 bool child_is_ready(const struct child *child);
 
 /* on_done is called once, never from inside these functions, and not at all once the child is gone. */

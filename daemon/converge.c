@@ -63,7 +63,7 @@ static struct desired_input input_of(const struct agent *agent)
 		.listen_port = agent->listen_port,
 		.hubs = agent->hubs.list,
 		.n_hubs = agent->hubs.n,
-		.api_uid = agent->child ? child_uid(agent->child) : 0,
+		.api_uid = agent->net_uid,
 	};
 }
 
@@ -147,7 +147,7 @@ static int carry_out(struct agent *agent, const struct desired *desired, const s
 		r = state_save(agent->state, STATE_INTERFACE, ifname, strlen(ifname), err);
 	if (r == 0)
 		r = kernel_apply(agent->kernel, desired, plan, err);
-	if (r == 0 && agent->desired && is_repair(plan)) {
+	if (r == 0 && agent->converged && is_repair(plan)) {
 		agent->repaired++;
 		log_warning("the kernel differed from what should hold: repaired (%s)",
 			    plan->steps[0].text);
@@ -157,31 +157,52 @@ static int carry_out(struct agent *agent, const struct desired *desired, const s
 	return r;
 }
 
+/* Before names resolve again, what a former run knew: the endpoint that the hub's peer has in the kernel. */
+static bool adopt_hub(struct agent *agent, const struct wg_device *device)
+{
+	const struct wg_peer *hub =
+		device ? wg_find_peer(device, &trust_root(agent->trust)->hub_key) : NULL;
+
+	if (agent->hubs.n > 0 || !hub || !addr_is_set(&hub->endpoint.addr))
+		return false;
+	agent->hubs.list[0] = hub->endpoint;
+	agent->hubs.n = 1;
+	return true;
+}
+
+/* Learns from what stands; true where desired was built without it. */
+static bool adopt(struct agent *agent, const struct wg_device *device)
+{
+	bool news = adopt_hub(agent, device);
+
+	if (!device || device->listen_port == agent->listen_port)
+		return news;
+	agent->listen_port = device->listen_port;
+	return true;
+}
+
 /* 1: another round is needed, 0: it holds. */
 static int one_round(struct agent *agent, struct err *err)
 {
 	_cleanup_(plan_freep) struct plan *plan = NULL;
-	struct desired *desired = NULL;
+	_cleanup_(desired_freep) struct desired *desired = NULL;
 	struct actual actual = {0};
 	int r = look(agent, &desired, &actual, err);
 
 	if (r < 0)
 		return r;
-	if (actual.wg && actual.wg->listen_port != agent->listen_port) {
-		agent->listen_port = actual.wg->listen_port;
-		r = 1;
-	} else {
-		r = plan_build(desired, &actual, &plan);
-		if (r < 0)
-			(void)err_code(err, r, "plan: %s", strerror(-r));
-		else if (plan->n > 0)
-			r = carry_out(agent, desired, plan, err) < 0 ? -EIO : 1;
+	if (adopt(agent, actual.wg)) {
+		actual_done(&actual);
+		return 1;
 	}
+	r = plan_build(desired, &actual, &plan);
+	if (r < 0)
+		(void)err_code(err, r, "plan: %s", strerror(-r));
+	else if (plan->n > 0)
+		r = carry_out(agent, desired, plan, err) < 0 ? -EIO : 1;
 	if (r >= 0) {
 		desired_free(agent->desired);
-		agent->desired = desired;
-	} else {
-		desired_free(desired);
+		agent->desired = take_pointer(desired);
 	}
 	actual_done(&actual);
 	return r;
@@ -198,8 +219,10 @@ int agent_converge(struct agent *agent, struct err *err)
 	if (r == 1)
 		r = err_code(err, -ELOOP, "the kernel does not come to hold what it should");
 	(void)snprintf(agent->trouble, sizeof(agent->trouble), "%s", r < 0 ? err->text : "");
-	if (r == 0)
+	if (r == 0) {
+		agent->converged = true;
 		agent->applied = agent->view ? agent->view->revision : 0;
+	}
 	return r;
 }
 
@@ -214,8 +237,11 @@ int agent_print_plan(struct agent *agent, struct err *err)
 		return err_code(err, -ENOENT,
 				"this host is not enrolled: there is nothing to plan");
 	r = look(agent, &desired, &actual, err);
-	if (r == 0 && actual.wg)
-		desired->wg.listen_port = desired->fw.listen_port = actual.wg->listen_port;
+	if (r == 0 && adopt(agent, actual.wg)) {
+		desired_free(take_pointer(desired));
+		actual_done(&actual);
+		r = look(agent, &desired, &actual, err);
+	}
 	if (r == 0)
 		r = plan_build(desired, &actual, &plan);
 	if (r == 0) {
@@ -301,7 +327,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 
 	(void)sd_event_source_set_time_relative(source, TICK_US);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	if (agent->phase != AGENT_ENROLLED || !agent->desired)
+	if (agent->phase != AGENT_ENROLLED || !agent->converged)
 		return 0;
 	verify_firewall(agent, ++tick);
 	converge_and_log(agent);
@@ -317,7 +343,7 @@ static void on_link_change(unsigned int index, void *data)
 {
 	struct agent *agent = data;
 
-	if (agent->phase == AGENT_ENROLLED && agent->desired)
+	if (agent->phase == AGENT_ENROLLED && agent->converged)
 		agent_converge_soon(agent);
 }
 

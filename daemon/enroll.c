@@ -63,12 +63,16 @@ static void tell_waiter(struct agent *agent, const char *code, const char *detai
 /* Back to where we were: no interface, no table, no keys, no token. */
 static void give_up(struct agent *agent, const char *code, const char *detail)
 {
+	uint64_t waiter = agent->enroll.waiter;
 	struct err err = {0};
 
 	log_error("enrolment: %s", detail);
-	tell_waiter(agent, code, detail);
+	/* First the deed, then the word: who hears the answer finds nothing left. */
+	agent->enroll.waiter = 0;
 	if (agent_leave(agent, &err) < 0)
 		log_error("%s", err.text);
+	if (waiter)
+		local_answer_problem(agent, waiter, code, detail);
 }
 
 /* ---- the answer ---- */
@@ -290,7 +294,7 @@ static int join_round(struct agent *agent, struct err *err)
 		.listen_port = enroll->listen_port,
 		.hubs = agent->hubs.list,
 		.n_hubs = agent->hubs.n,
-		.api_uid = child_uid(agent->child),
+		.api_uid = agent->net_uid,
 	};
 	_cleanup_(plan_freep) struct plan *plan = NULL;
 	struct desired *desired = NULL;

@@ -85,8 +85,8 @@ static int send_echo(struct agent *agent)
 /* A packet that cannot be sent is one that is not answered. */
 static void ask(struct agent *agent)
 {
-	(void)send_echo(agent);
 	agent->probe.sent_at = clock_mono();
+	(void)send_echo(agent);
 	agent->probe.waiting = true;
 	set_timer(agent, DUE_US);
 }

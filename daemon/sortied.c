@@ -204,7 +204,7 @@ static void on_gone(int error, void *data)
 	(void)sd_event_exit(agent->event, 1);
 }
 
-static int start_child(struct agent *agent, struct err *err)
+static int start_child(struct agent *agent, const struct sandbox_user *user, struct err *err)
 {
 	const struct child_handlers handlers = {.on_ready = agent_on_ready,
 						.on_gone = on_gone,
@@ -215,7 +215,7 @@ static int start_child(struct agent *agent, struct err *err)
 	int r = listen_local(&agent->options, &fd, err);
 
 	if (r == 0)
-		r = child_new(agent->event, fd, &handlers, &agent->child, err);
+		r = child_new(agent->event, fd, user, &handlers, &agent->child, err);
 	return r;
 }
 
@@ -229,7 +229,10 @@ static int open_kernel(struct agent *agent, struct err *err)
 
 static int open_all(struct agent *agent, struct err *err)
 {
+	const struct sandbox_user user = sandbox_net_user();
 	int r = sandbox_check_privileges(err);
+
+	agent->net_uid = user.uid;
 
 	if (r == 0)
 		r = sandbox_no_dumps(err);
@@ -238,7 +241,7 @@ static int open_all(struct agent *agent, struct err *err)
 	if (r == 0)
 		r = probe_open(agent, err);
 	if (r == 0 && !agent->options.plan)
-		r = start_child(agent, err);
+		r = start_child(agent, &user, err);
 	if (r == 0)
 		r = sandbox_keep_net_admin(err);
 	if (r == 0)
