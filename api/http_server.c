@@ -116,6 +116,8 @@ static void on_connection(void *data, struct MHD_Connection *mhd, void **context
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
 		connection_free(*context);
 		*context = NULL;
+		/* At the limit the library has stopped listening; it begins again in a run after this one. */
+		http_server_wake(data);
 		return;
 	}
 	const union MHD_ConnectionInfo *info =

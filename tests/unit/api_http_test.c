@@ -548,6 +548,38 @@ static void test_connection_limits(void **state)
 	bed_done(&bed);
 }
 
+/* The connection over the limit waits its turn in the backlog, and waiting costs nothing. */
+static void test_total_limit(void **state)
+{
+	for (enum where where = 0; where < PLACES; where++) {
+		struct http_options options = small;
+		struct bed bed;
+		unsigned int busy = 0;
+		int fd[3];
+		options.connections_max = 2;
+		bed_init(&bed, where, &options);
+		for (int i = 0; i < 3; i++) {
+			fd[i] = raw_connect(&bed);
+			raw_send(fd[i],
+				 "POST /keep HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}");
+		}
+		wait_until(&bed, bed.n_kept == 2);
+		for (int i = 0; i < 20; i++)
+			assert_true(sd_event_run(bed.event, 1000) >= 0);
+		for (int i = 0; i < 20; i++)
+			busy += sd_event_run(bed.event, 5000) > 0;
+		assert_true(busy <= 2);
+		assert_int_equal(bed.n_kept, 2);
+		close(fd[0]);
+		wait_until(&bed, bed.n_gone == 1);
+		wait_until(&bed, bed.n_kept == 2);
+		assert_int_equal(bed.n_requests, 3);
+		close(fd[1]);
+		close(fd[2]);
+		bed_done(&bed);
+	}
+}
+
 static void test_client_errors(void **state)
 {
 	struct bed bed;
@@ -717,6 +749,7 @@ int main(void)
 		cmocka_unit_test(test_free_with_kept),
 		cmocka_unit_test(test_free_in_request),
 		cmocka_unit_test(test_connection_limits),
+		cmocka_unit_test(test_total_limit),
 		cmocka_unit_test(test_client_errors),
 		cmocka_unit_test(test_client_freed_in_callback),
 		cmocka_unit_test(test_no_proxy),
