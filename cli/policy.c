@@ -64,7 +64,8 @@ static int draft_read(struct draft *draft)
 		return cli_fail(in, EXIT_FAILED, "%s is larger than %d bytes", path,
 				POLICY_TEXT_MAX);
 	if (r < 0)
-		return cli_fail(in, EXIT_FAILED, "cannot read %s: %s", path, strerror(-r));
+		return cli_fail(in, EXIT_FAILED, "cannot read %s: %s", path,
+				r == -EINVAL ? "it is not a regular file" : strerror(-r));
 	if (strlen(draft->text) != draft->length)
 		return cli_fail(in, EXIT_FAILED, "%s holds a NUL byte: it is not YAML", path);
 	if (policy_parse(draft->text, draft->length, &draft->policy, &err) == 0)
