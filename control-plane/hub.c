@@ -21,6 +21,7 @@ struct hub {
 	struct addr hub6, hub4;
 	struct wg *wg; /* NULL while there is no interface */
 	unsigned int index;
+	bool created; /* and not yet reported: a later step failed */
 	struct link_handle *link;
 	struct firewall *firewall;
 };
@@ -107,8 +108,6 @@ static int adopt(struct hub *hub, struct err *err)
 	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
 	int r = wg_open(hub->ifname, &hub->wg, &hub->backend);
 
-	if (r == -ENODEV)
-		return r;
 	if (r == 0)
 		r = wg_get(hub->wg, &device);
 	if (r == 0 && !key_is_zero(&device->private_key) &&
@@ -124,31 +123,32 @@ static int adopt(struct hub *hub, struct err *err)
 	return 0;
 }
 
-static int open_or_create(struct hub *hub, bool *ret_created, struct err *err)
+static int open_or_create(struct hub *hub, struct err *err)
 {
 	struct link_info info;
 	int r = link_get(hub->link, hub->ifname, &info);
 
-	*ret_created = false;
 	if (r == 0 && hub->wg && info.index == hub->index)
 		return 0;
 	forget(hub);
-	if (r == 0)
+	if (r == 0) {
 		r = adopt(hub, err);
-	if (r == -ENODEV) {
+	} else if (r != -ENODEV) {
+		return err_code(err, r, "cannot look for interface %s: %s", hub->ifname,
+				strerror(-r));
+	} else {
 		r = wg_create(hub->ifname, hub->wanted, &hub->wg, &hub->backend);
 		if (r < 0)
 			return err_code(err, r, "cannot create WireGuard interface %s: %s%s",
 					hub->ifname, strerror(-r),
 					r == -EPERM ? "; root or CAP_NET_ADMIN is needed" : "");
-		*ret_created = true;
+		hub->created = true;
 	}
-	if (r == 0)
-		r = link_get(hub->link, hub->ifname, &info);
 	if (r < 0)
-		return err_code(err, r, "%s",
-				err && err->text[0] ? err->text
-						    : "cannot read the hub's interface");
+		return r;
+	r = link_get(hub->link, hub->ifname, &info);
+	if (r < 0)
+		return err_code(err, r, "cannot read interface %s: %s", hub->ifname, strerror(-r));
 	hub->index = info.index;
 	return 0;
 }
@@ -220,11 +220,36 @@ static int set_routes(struct hub *hub)
 	return link_route_add(hub->link, &route);
 }
 
+/* *ret_step says where it failed. */
+static int set_link(struct hub *hub, const char **ret_step)
+{
+	struct link_info info;
+	int r;
+
+	*ret_step = "the MTU";
+	r = link_get(hub->link, hub->ifname, &info);
+	if (r == 0 && info.mtu != hub->root->mtu)
+		r = link_set_mtu(hub->link, hub->ifname, hub->root->mtu);
+	if (r < 0)
+		return r;
+	*ret_step = "the addresses";
+	r = set_addresses(hub);
+	if (r < 0)
+		return r;
+	*ret_step = "the state up";
+	if (!info.up)
+		r = link_set_up(hub->link, hub->ifname, true);
+	if (r < 0)
+		return r;
+	*ret_step = "the routes";
+	return set_routes(hub);
+}
+
 /* Filter first, interface up last: there is no moment in which somebody gets in unfiltered. */
 int hub_ensure(struct hub *hub, bool *ret_created, struct err *err)
 {
-	struct link_info info;
-	int r = open_or_create(hub, ret_created, err);
+	const char *step = "";
+	int r = open_or_create(hub, err);
 
 	if (r == 0)
 		r = set_firewall(hub, err);
@@ -232,18 +257,11 @@ int hub_ensure(struct hub *hub, bool *ret_created, struct err *err)
 		r = set_device(hub, err);
 	if (r < 0)
 		return r;
-	r = link_get(hub->link, hub->ifname, &info);
-	if (r == 0 && info.mtu != hub->root->mtu)
-		r = link_set_mtu(hub->link, hub->ifname, hub->root->mtu);
-	if (r == 0)
-		r = set_addresses(hub);
-	if (r == 0 && !info.up)
-		r = link_set_up(hub->link, hub->ifname, true);
-	if (r == 0)
-		r = set_routes(hub);
+	r = set_link(hub, &step);
 	if (r < 0)
-		return err_code(err, r, "cannot set up addresses and routes of %s: %s", hub->ifname,
-				strerror(-r));
+		return err_code(err, r, "cannot set %s of %s: %s", step, hub->ifname, strerror(-r));
+	*ret_created = hub->created;
+	hub->created = false;
 	return 0;
 }
 
