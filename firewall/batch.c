@@ -122,7 +122,7 @@ int batch_answer(const void *bytes, size_t length, uint32_t last, bool *ret_acke
 	const struct nlmsghdr *message = bytes;
 	int left = (int)length, first = 0;
 
-	for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+	for (; batch_message_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
 		const struct nlmsgerr *error = mnl_nlmsg_get_payload(message);
 
 		if (message->nlmsg_type != NLMSG_ERROR)
@@ -149,9 +149,9 @@ static void name_failed(struct batch *batch, uint32_t failed)
 	char words[BATCH_ERROR_MAX];
 	const struct nlattr *attribute;
 
-	while (mnl_nlmsg_ok(message, left) && message->nlmsg_seq != failed)
+	while (batch_message_ok(message, left) && message->nlmsg_seq != failed)
 		message = mnl_nlmsg_next(message, &left);
-	if (!mnl_nlmsg_ok(message, left))
+	if (!batch_message_ok(message, left))
 		return;
 	mnl_attr_for_each (attribute, message, sizeof(struct nfgenmsg))
 		if ((mnl_attr_get_type(attribute) == NFTA_RULE_CHAIN ||

@@ -37,6 +37,13 @@ void batch_end(struct batch *batch, const struct nlmsghdr *message);
 /* An empty batch is success. */
 int batch_commit(struct batch *batch);
 
+/* mnl_nlmsg_ok() takes a length of 2 GiB and more for a negative one, and lets it pass. */
+static inline bool batch_message_ok(const struct nlmsghdr *message, int left)
+{
+	return left >= (int)sizeof(*message) && message->nlmsg_len >= sizeof(*message) &&
+	       message->nlmsg_len <= (unsigned int)left;
+}
+
 /*
  * The reading half, bytes only: feeds one datagram of answers. *ret_acked is set when the message `last` was acked.
  * Returns 0 or the first error in it; text (BATCH_ERROR_MAX bytes) gets the kernel's words.

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/cleanup.h"
 #include "firewall/expr.h"
 #include "firewall/state.h"
+#include "firewall/text.h"
 
 void state_done(struct state *state)
 {
@@ -15,6 +17,17 @@ void state_done(struct state *state)
 		free(state->chains[i]);
 	elements_done(&state->elements);
 	*state = (struct state){0};
+}
+
+int state_add_rule(char **chain, const char *text)
+{
+	char *joined;
+
+	if (asprintf(&joined, "%s%s", *chain, text) < 0)
+		return -ENOMEM;
+	free(*chain);
+	*chain = joined;
+	return 0;
 }
 
 void delta_done(struct delta *delta)
@@ -28,19 +41,10 @@ void delta_done(struct delta *delta)
 
 static int on_rule(struct nftnl_rule *rule, void *data)
 {
-	char **chain = data;
-	char *text = expr_text(rule), *joined;
+	_cleanup_(freep) char *text = NULL;
+	int r = text_of_rule(rule, &text);
 
-	if (!text)
-		return -ENOMEM;
-	if (asprintf(&joined, "%s%s", *chain, text) < 0) {
-		free(text);
-		return -ENOMEM;
-	}
-	free(text);
-	free(*chain);
-	*chain = joined;
-	return 0;
+	return r < 0 ? r : state_add_rule(data, text);
 }
 
 static int add_rows(const struct fw_desired *desired, const struct rule_row *rows, size_t n,

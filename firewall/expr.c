@@ -376,7 +376,6 @@ static void add_log_statement(struct building *b, const char *prefix)
 	if (!expr)
 		return;
 	nftnl_expr_set_u16(expr, NFTNL_EXPR_LOG_GROUP, FIREWALL_NFLOG_GROUP);
-	nftnl_expr_set_u16(expr, NFTNL_EXPR_LOG_QTHRESHOLD, 0);
 	u32(expr, NFTNL_EXPR_LOG_SNAPLEN, LOG_SNAPLEN);
 }
 
@@ -409,13 +408,14 @@ static void add_verdict(struct building *b, int verdict, const char *chain)
 		text(b, expr, NFTNL_EXPR_IMM_CHAIN, chain);
 }
 
-static void add_reject(struct building *b, uint32_t type, uint8_t code)
+/* A reset has no code. */
+static void add_reject(struct building *b, uint32_t type, int code)
 {
 	struct nftnl_expr *expr = add(b, "reject");
 
 	u32(expr, NFTNL_EXPR_REJECT_TYPE, type);
-	if (expr)
-		nftnl_expr_set_u8(expr, NFTNL_EXPR_REJECT_CODE, code);
+	if (expr && code >= 0)
+		nftnl_expr_set_u8(expr, NFTNL_EXPR_REJECT_CODE, (uint8_t)code);
 }
 
 static void add_term(struct building *b, const struct term *term)
@@ -481,7 +481,7 @@ static void add_term(struct building *b, const struct term *term)
 	case TERM_GOTO:
 		return add_verdict(b, NFT_GOTO, chain_names[term->arg]);
 	case TERM_RESET:
-		return add_reject(b, NFT_REJECT_TCP_RST, 0);
+		return add_reject(b, NFT_REJECT_TCP_RST, -1);
 	case TERM_PROHIBIT:
 		return add_reject(b, NFT_REJECT_ICMPX_UNREACH, NFT_REJECT_ICMPX_ADMIN_PROHIBITED);
 	}
@@ -528,31 +528,4 @@ int expr_rules(const struct rule_row *row, const struct fw_desired *desired,
 	if (r == 0 && (row->family == ROW_BOTH || row->family == ROW_IPV6))
 		r = make_rule(row, desired, true, on_rule, data);
 	return r;
-}
-
-static int on_expr(struct nftnl_expr *expr, void *data)
-{
-	char line[512];
-	FILE *out = data;
-
-	(void)nftnl_expr_snprintf(line, sizeof(line), expr, NFTNL_OUTPUT_DEFAULT, 0);
-	(void)fprintf(out, "[%s %s]", nftnl_expr_get_str(expr, NFTNL_EXPR_NAME), line);
-	return 0;
-}
-
-char *expr_text(const struct nftnl_rule *rule)
-{
-	char *text_buffer = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text_buffer, &size);
-
-	if (!out)
-		return NULL;
-	(void)nftnl_expr_foreach((struct nftnl_rule *)(uintptr_t)rule, on_expr, out);
-	(void)fputc('\n', out);
-	if (fclose(out) != 0) {
-		free(text_buffer);
-		return NULL;
-	}
-	return text_buffer;
 }

@@ -15,6 +15,3 @@
  */
 int expr_rules(const struct rule_row *row, const struct fw_desired *desired,
 	       int (*on_rule)(struct nftnl_rule *rule, void *data), void *data);
-
-/* The text of a rule without what moves (handles, counters): malloc()ed. NULL: no memory. */
-char *expr_text(const struct nftnl_rule *rule);

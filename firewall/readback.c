@@ -9,13 +9,12 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <libnftnl/common.h>
-#include <libnftnl/rule.h>
-#include "firewall/expr.h"
+#include "common/cleanup.h"
 #include "firewall/sets.h"
+#include "firewall/text.h"
 #include "netlink/answer.h"
 
 #define ROUNDS_MAX     5
@@ -134,51 +133,22 @@ static int read_chains(struct nl *nl, struct state *state)
 
 /* ---- rules ---- */
 
-static int append(char **text, const char *more)
-{
-	char *joined;
-
-	if (asprintf(&joined, "%s%s", *text ? *text : "", more) < 0)
-		return -ENOMEM;
-	free(*text);
-	*text = joined;
-	return 0;
-}
-
-static int add_rule(const struct nftnl_rule *rule, struct state *state)
-{
-	const char *chain = NULL;
-	char *text;
-	int r = 0;
-
-	if (nftnl_rule_is_set(rule, NFTNL_RULE_CHAIN))
-		chain = nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN);
-	for (unsigned int i = 0; chain && i < N_CHAINS; i++) {
-		/* a chain that is not as ours stays missing */
-		if (strcmp(chain, chain_names[i]) != 0 || !state->chains[i])
-			continue;
-		text = expr_text(rule);
-		r = text ? append(&state->chains[i], text) : -ENOMEM;
-		free(text);
-		return r;
-	}
-	return 0;
-}
-
 int readback_on_rule(const struct nlmsghdr *message, struct state *ret)
 {
-	const struct nlattr *table[NFTA_RULE_TABLE + 1];
-	struct nftnl_rule *rule;
-	int r = attributes(message, table, NFTA_RULE_TABLE);
+	const struct nlattr *table[NFTA_RULE_EXPRESSIONS + 1];
+	_cleanup_(freep) char *text = NULL;
+	int r = attributes(message, table, NFTA_RULE_EXPRESSIONS);
 
 	if (r < 0 || !is_text(table[NFTA_RULE_TABLE], FIREWALL_TABLE))
 		return r;
-	rule = nftnl_rule_alloc();
-	if (!rule)
-		return -ENOMEM;
-	r = nftnl_rule_nlmsg_parse(message, rule) < 0 ? -EBADMSG : add_rule(rule, ret);
-	nftnl_rule_free(rule);
-	return r;
+	for (unsigned int i = 0; i < N_CHAINS; i++) {
+		/* a base chain that is not as ours stays missing */
+		if (!is_text(table[NFTA_RULE_CHAIN], chain_names[i]) || !ret->chains[i])
+			continue;
+		r = text_of_expressions(table[NFTA_RULE_EXPRESSIONS], &text);
+		return r < 0 ? r : state_add_rule(&ret->chains[i], text);
+	}
+	return 0;
 }
 
 static int on_rule(const struct nlmsghdr *message, void *data)

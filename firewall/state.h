@@ -19,6 +19,8 @@ struct state {
 };
 
 void state_done(struct state *state);
+/* One rule more at the end of a chain's text. -ENOMEM. */
+int state_add_rule(char **chain, const char *text);
 /* What should stand. elements_of()'s errors. */
 int state_of(const struct fw_desired *desired, int64_t now_ms, struct state *ret);
 

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * [name 1=00000001 2=(1=...)] for each expression, attributes by number: the kernel's order is not ours, and only our side
+ * marks nested attributes as such, so the few that are nested are known here.
+ */
+#include "firewall/text.h"
+#include <ctype.h>
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <libnftnl/common.h>
+#include "common/cleanup.h"
+#include "netlink/answer.h"
+
+#define ATTRIBUTES_MAX 63
+#define RULE_BYTES_MAX 16384
+
+/* Bits of attribute numbers that hold attributes, in an expression's own attributes and in those below. */
+static const struct {
+	const char *name;
+	uint32_t nested;
+} expressions[] = {
+	{"bitwise", 1 << NFTA_BITWISE_MASK | 1 << NFTA_BITWISE_XOR},
+	{"cmp", 1 << NFTA_CMP_DATA},
+	{"immediate", 1 << NFTA_IMMEDIATE_DATA},
+};
+#define NESTED_IN_DATA (1 << NFTA_DATA_VERDICT)
+
+static uint32_t nested_in(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(expressions); i++)
+		if (strcmp(name, expressions[i].name) == 0)
+			return expressions[i].nested;
+	return 0;
+}
+
+/* A name as it is, with or without its NUL (libnftnl leaves it out here and there); anything else in hex. */
+static void write_value(const struct nlattr *attribute, FILE *out)
+{
+	const uint8_t *bytes = mnl_attr_get_payload(attribute);
+	size_t length = mnl_attr_get_payload_len(attribute);
+	size_t letters = bytes[length - 1] == '\0' ? length - 1 : length;
+	bool name = letters > 1;
+
+	for (size_t i = 0; name && i < letters; i++)
+		name = isalnum(bytes[i]) || bytes[i] == '_' || bytes[i] == ' ';
+	if (name) {
+		(void)fprintf(out, "'%.*s'", (int)letters, (const char *)bytes);
+		return;
+	}
+	for (size_t i = 0; i < length; i++)
+		(void)fprintf(out, "%02x", bytes[i]);
+}
+
+static int write_attributes(const struct nlattr *nest, uint32_t nested, uint32_t nested_below,
+			    FILE *out)
+{
+	const struct nlattr *table[ATTRIBUTES_MAX + 1];
+	int r = attributes_of_nest(nest, table, ATTRIBUTES_MAX);
+
+	for (unsigned int i = 1; r == 0 && i <= ATTRIBUTES_MAX; i++) {
+		if (!table[i] || mnl_attr_get_payload_len(table[i]) == 0)
+			continue; /* padding has no payload */
+		(void)fprintf(out, " %u=", i);
+		if (i < 32 && nested & 1U << i) {
+			(void)fputc('(', out);
+			r = write_attributes(table[i], nested_below, 0, out);
+			(void)fputc(')', out);
+		} else {
+			write_value(table[i], out);
+		}
+	}
+	return r;
+}
+
+static int write_expression(const struct nlattr *item, FILE *out)
+{
+	const struct nlattr *table[NFTA_EXPR_DATA + 1];
+	char name[64];
+	int r = attributes_of_nest(item, table, NFTA_EXPR_DATA);
+
+	if (r < 0)
+		return r;
+	if (!table[NFTA_EXPR_NAME])
+		return -EBADMSG;
+	attribute_text(table[NFTA_EXPR_NAME], name, sizeof(name));
+	(void)fprintf(out, "[%s", name);
+	if (table[NFTA_EXPR_DATA])
+		r = write_attributes(table[NFTA_EXPR_DATA], nested_in(name), NESTED_IN_DATA, out);
+	(void)fputc(']', out);
+	return r;
+}
+
+int text_of_expressions(const struct nlattr *list, char **ret)
+{
+	_cleanup_(freep) char *text = NULL;
+	const struct nlattr *item;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	int r = 0;
+
+	if (!out)
+		return -ENOMEM;
+	if (list)
+		mnl_attr_for_each_nested (item, list)
+			if (r == 0)
+				r = write_expression(item, out);
+	(void)fputc('\n', out);
+	if (fclose(out) != 0 && r == 0)
+		r = -ENOMEM;
+	if (r == 0)
+		*ret = take_pointer(text);
+	return r;
+}
+
+int text_of_rule(struct nftnl_rule *rule, char **ret)
+{
+	_Alignas(struct nlmsghdr) char bytes[RULE_BYTES_MAX];
+	struct nlmsghdr *message =
+		nftnl_nlmsg_build_hdr(bytes, NFT_MSG_NEWRULE, NFPROTO_INET, 0, 0);
+	const struct nlattr *table[NFTA_RULE_EXPRESSIONS + 1];
+	int r;
+
+	nftnl_rule_nlmsg_build_payload(message, rule);
+	r = attributes_of_message(message, sizeof(struct nfgenmsg), table, NFTA_RULE_EXPRESSIONS);
+	return r < 0 ? r : text_of_expressions(table[NFTA_RULE_EXPRESSIONS], ret);
+}
