@@ -46,7 +46,7 @@ nat_site() { # NAT OUTSIDE HOST...
 	done
 }
 
-sites_up() {
+internet_up() { # the bridge between all, and the hub
 	mkdir -p "$T/bpf"
 	mount -t bpf bpf "$T/bpf"
 	host internet
@@ -57,12 +57,22 @@ sites_up() {
 	wire hub eth0 internet hub
 	on internet ip link set hub master br0
 	addr hub eth0 $HUB4/24 $HUB6/64
+}
+
+direct_site() { # HOST ADDRESS...: a host on the internet's own wire
+	local h=$1
+	shift
+	host "$h"
+	wire "$h" eth0 internet "$h"
+	on internet ip link set "$h" master br0
+	addr "$h" eth0 "$@"
+}
+
+sites_up() {
+	internet_up
 	nat_site nata 192.0.2.11 web worker lana
 	nat_site natb 192.0.2.12 db cache lanb
-	host monitor
-	wire monitor eth0 internet monitor
-	on internet ip link set monitor master br0
-	addr monitor eth0 192.0.2.31/24 2001:db8::31/64
+	direct_site monitor 192.0.2.31/24 2001:db8::31/64
 }
 
 sortie() { "$B/sortie" --control "$T/control.sock" "$@"; }
@@ -72,24 +82,29 @@ at() { # HOST ARGS...: the CLI against a workload's agent
 	"$B/sortie" --control "$T/control.sock" --socket "$T/$h.sock" "$@"
 }
 
-control_init() {
-	"$B/sortie-control" init --state "$T/control" --network demo --endpoint "$HUB4:$HUB_PORT" "$@"
+control_init() { # [ARGS...]: ENDPOINT=HOST:PORT where it is not the usual one
+	"$B/sortie-control" init --state "$T/control" --network demo --endpoint "${ENDPOINT:-$HUB4:$HUB_PORT}" "$@"
 }
-control_run() {
-	on hub "$B/sortie-relay-load" --interface eth0 --bpffs "$T/bpf" --port $HUB_PORT
-	on hub "$B/sortie-control" run --state "$T/control" --socket "$T/control.sock" --bpffs "$T/bpf" >"$T/control.log" 2>&1 &
+control_start() { # [ARGS...]: started so that CONTROL_PID is the program itself, also to signals
+	nsenter -t "${PIDS[hub]}" -n -m -- "$B/sortie-control" run --state "$T/control" --socket "$T/control.sock" --bpffs "$T/bpf" "$@" >>"$T/control.log" 2>&1 &
 	CONTROL_PID=$!
 	wait_for 15 sortie identity list
 }
+control_run() {
+	on hub "$B/sortie-relay-load" --interface eth0 --bpffs "$T/bpf" --port $HUB_PORT && control_start "$@"
+}
 
-agent_run() { # HOST [ARGS...]
+declare -A AGENTS=() # process ids of sortied itself, by host
+agent_start() { # HOST [ARGS...]: does not wait
 	local h=$1
 	shift
-	on "$h" "$B/sortied" --state "$T/$h" --socket "$T/$h.sock" --hosts "$T/$h.hosts" "$@" >"$T/$h.log" 2>&1 &
+	nsenter -t "${PIDS[$h]}" -n -m -- "$B/sortied" --state "$T/$h" --socket "$T/$h.sock" --hosts "$T/$h.hosts" "$@" >>"$T/$h.log" 2>&1 &
 	AGENTS[$h]=$!
-	wait_for 10 test -S "$T/$h.sock"
 }
-declare -A AGENTS=()
+agent_run() { # HOST [ARGS...]
+	agent_start "$@"
+	wait_for 15 at "$1" status
+}
 
 enroll() { # NAME LABELS: agent of host NAME's last part
 	local h=${1#*/}
@@ -102,4 +117,28 @@ overlay() { # HOST FAMILY: the overlay address of a workload
 import json, sys
 status = json.load(sys.stdin)
 print(status["ipv6" if sys.argv[1] == "6" else "ipv4"])' "$2"
+}
+
+reaches() { # HOST ADDRESS PORT: 0 where a `probe.py serve` answers there
+	echo "[{\"id\":\"x\",\"to\":\"$2\",\"port\":\"$3\"}]" | on "$1" "$ROOT/tests/tools/probe.py" ask -t "$((2 * TEST_SCALE))" | grep -q '"open'
+}
+
+ends_well() { # WHO PID: a TAP line: told to end, it ends with 0
+	local rc
+	kill -CONT "$2"
+	kill -TERM "$2"
+	wait "$2"
+	rc=$?
+	if [[ $rc -eq 0 ]]; then pass "$1 ends well when told to"; else fail "$1 ends well when told to" "exit $rc"; fi
+}
+no_complaints() { # of the sanitizers, where the programs are built with them
+	! grep -E "ERROR: AddressSanitizer|LeakSanitizer|runtime error" "$T"/*.log
+}
+sites_end() { # the last checks of an end-to-end test
+	local h
+	for h in "${!AGENTS[@]}"; do
+		ends_well "sortied of $h" "${AGENTS[$h]}"
+	done
+	[[ -z ${CONTROL_PID:-} ]] || ends_well sortie-control "$CONTROL_PID"
+	check "no complaint of a sanitizer in any log" no_complaints
 }
