@@ -124,6 +124,7 @@ struct agent {
 	bool enforce_pending;
 	char pending[AGENT_PENDING_MAX][128];
 	size_t n_pending;
+	unsigned int ticks;   /* seconds, about */
 	int64_t clock_offset; /* wall minus boottime, s: a step shows */
 	int64_t sleep_offset; /* boottime minus monotonic, us: a suspend shows */
 };

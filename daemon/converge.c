@@ -15,12 +15,13 @@
 #include <time.h>
 
 #define ROUNDS_MAX	 6
-#define TICK_US		 UINT64_C(10000000)
-#define TICK_ACCURACY_US UINT64_C(1000000)
+#define TICK_US		 UINT64_C(1000000)
+#define TICK_ACCURACY_US UINT64_C(200000)
+#define LOOK_TICKS	 10 /* everything is read again */
 #define SOON_US		 UINT64_C(200000)
 #define VERIFY_TUPLES_MAX                                                                          \
 	5000 /* a full dump of more costs tens of milliseconds: only every minute */
-#define VERIFY_EVERY_TICKS 6
+#define VERIFY_LARGE_TICKS 60
 #define CLOCK_STEP_S	   3
 #define SLEEP_STEP_US	   1000000
 
@@ -289,7 +290,7 @@ static void verify_firewall(struct agent *agent, unsigned int tick)
 	struct err err = {0};
 	bool large = agent->desired->fw.n_tuples > VERIFY_TUPLES_MAX;
 
-	if ((large && tick % VERIFY_EVERY_TICKS) ||
+	if ((large && tick % VERIFY_LARGE_TICKS) ||
 	    kernel_verify_firewall(agent->kernel, &err) != 1)
 		return;
 	agent->repaired++;
@@ -319,23 +320,47 @@ static bool time_jumped(struct agent *agent)
 	return jumped;
 }
 
+/* Somebody flushed the ruleset: every second without the table is an open door, so that much is looked at each second. */
+static void check_table(struct agent *agent)
+{
+	struct fw_counters counters;
+	struct err err = {0};
+
+	if (kernel_counters(agent->kernel, &counters) == 0)
+		return;
+	agent->repaired++;
+	log_warning("the firewall's table is gone: making it anew");
+	if (kernel_reopen_firewall(agent->kernel, &err) < 0)
+		log_error("%s", err.text);
+	converge_and_log(agent);
+}
+
+static void check_time(struct agent *agent)
+{
+	struct err err = {0};
+
+	if (!time_jumped(agent))
+		return;
+	log_warning("the clock was set or this host slept: leases are computed anew");
+	converge_and_log(agent);
+	if (kernel_refresh_leases(agent->kernel, agent->desired, &err) < 0)
+		log_error("%s", err.text);
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 {
-	static unsigned int tick;
 	struct agent *agent = data;
-	struct err err = {0};
 
 	(void)sd_event_source_set_time_relative(source, TICK_US);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	if (agent->phase != AGENT_ENROLLED || !agent->converged)
 		return 0;
-	verify_firewall(agent, ++tick);
+	check_table(agent);
+	check_time(agent);
+	if (++agent->ticks % LOOK_TICKS)
+		return 0;
+	verify_firewall(agent, agent->ticks);
 	converge_and_log(agent);
-	if (time_jumped(agent)) {
-		log_warning("the clock was set or this host slept: leases are computed anew");
-		if (kernel_refresh_leases(agent->kernel, agent->desired, &err) < 0)
-			log_error("%s", err.text);
-	}
 	return 0;
 }
 

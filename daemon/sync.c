@@ -15,7 +15,7 @@
 
 #define TIMEOUT_MS	((API_POLL_SECONDS + 10) * 1000)
 #define RETRY_FIRST_MS	250
-#define RETRY_LAST_MS	15000
+#define RETRY_LAST_MS	4000 /* a control plane that returns is found within 5 s */
 #define SAME_AGAIN_MS	1000
 #define READD_JITTER_MS 2000
 
