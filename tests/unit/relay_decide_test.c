@@ -1,98 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * What the loaded program decides, packet by packet, over IPv4 and IPv6. Sites 1, 2 and 3; 1-2 and 2-3 are pairs.
- * The BLAKE2s here is a second one, written after RFC 7693 and held to hashlib's values before it judges.
- */
+/* What the loaded program decides, packet by packet, over IPv4 and IPv6. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "tests/unit/relay_bed.h"
-
-static bool permitted;
-
-/* --- mac1, independently */
-
-struct blake {
-	uint32_t h[8];
-	uint64_t count;
-	uint8_t block[64];
-	size_t filled;
-};
-
-static const uint32_t iv[8] = {0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A,
-			       0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19};
-
-static void blake_block(struct blake *b, bool last)
-{
-	static const char sigma[10][17] = {
-		"0123456789ABCDEF", "EA489FD61C02B753", "B8C052FDAE367194", "7931DCBE265A40F8",
-		"905724AFE1BC683D", "2C6A0B834D75FE19", "C51FED4A0763928B", "DB7EC13950F4862A",
-		"6FE9B308C2D714A5", "A2847615FB9E3CD0"};
-	static const uint8_t lanes[8][4] = {{0, 4, 8, 12},  {1, 5, 9, 13},  {2, 6, 10, 14},
-					    {3, 7, 11, 15}, {0, 5, 10, 15}, {1, 6, 11, 12},
-					    {2, 7, 8, 13},  {3, 4, 9, 14}};
-	uint32_t v[16], m[16];
-	memcpy(m, b->block, 64);
-	memcpy(v, b->h, 32);
-	memcpy(v + 8, iv, 32);
-	v[12] ^= (uint32_t)b->count;
-	v[13] ^= (uint32_t)(b->count >> 32);
-	v[14] = last ? ~v[14] : v[14];
-	for (int step = 0; step < 160; step++) {
-		const uint8_t *l = lanes[step / 2 % 8];
-		bool second = step % 2;
-		char c = sigma[step / 16][step % 16];
-		uint32_t x = m[c <= '9' ? c - '0' : c - 'A' + 10], bits;
-		v[l[0]] += v[l[1]] + x;
-		bits = v[l[3]] ^ v[l[0]];
-		v[l[3]] = second ? bits >> 8 | bits << 24 : bits >> 16 | bits << 16;
-		v[l[2]] += v[l[3]];
-		bits = v[l[1]] ^ v[l[2]];
-		v[l[1]] = second ? bits >> 7 | bits << 25 : bits >> 12 | bits << 20;
-	}
-	for (int i = 0; i < 8; i++)
-		b->h[i] ^= v[i] ^ v[i + 8];
-}
-
-static void blake_add(struct blake *b, const void *data, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		if (b->filled == 64) {
-			b->count += 64;
-			blake_block(b, false);
-			b->filled = 0;
-		}
-		b->block[b->filled++] = ((const uint8_t *)data)[i];
-	}
-}
-
-static void blake2s(const void *key, size_t key_length, const void *data, size_t length, void *ret,
-		    size_t size)
-{
-	struct blake b = {0};
-	uint8_t block[64] = {0};
-	memcpy(b.h, iv, sizeof(iv));
-	b.h[0] ^= 0x01010000u ^ (uint32_t)key_length << 8 ^ (uint32_t)size;
-	if (key_length) {
-		memcpy(block, key, key_length);
-		blake_add(&b, block, 64);
-	}
-	blake_add(&b, data, length);
-	b.count += b.filled;
-	memset(b.block + b.filled, 0, 64 - b.filled);
-	blake_block(&b, true);
-	memcpy(ret, b.h, size);
-}
-
-static void mac1(const struct key *to, const void *message, size_t length, uint8_t ret[16])
-{
-	uint8_t labelled[40] = "mac1----", key[32];
-	memcpy(labelled + 8, to->bytes, 32);
-	blake2s(NULL, 0, labelled, sizeof(labelled), key, sizeof(key));
-	blake2s(key, sizeof(key), message, length, ret, 16);
-}
+#include "tests/unit/relay_message.h"
 
 /* hashlib.blake2s(message, key=blake2s(b"mac1----" + key).digest(), digest_size=16) */
 static void test_reference(void **unused)
@@ -118,111 +31,6 @@ static void test_reference(void **unused)
 		assert_memory_equal(result, vectors[i].mac1, 16);
 	}
 }
-
-/* --- messages */
-
-static void put_le(uint8_t *at, uint32_t value)
-{
-	for (int i = 0; i < 4; i++)
-		at[i] = (uint8_t)(value >> 8 * i);
-}
-
-static int initiation_with(bool v6, uint32_t from, const struct key *to, uint32_t sender)
-{
-	uint8_t message[148] = {1};
-	put_le(message + 4, sender);
-	mac1(to, message, 116, message + 116);
-	return send_message(v6, from, message, sizeof(message));
-}
-
-static int initiation(bool v6, uint32_t from, uint32_t to, uint32_t sender)
-{
-	struct key key = bed_key(to);
-	return initiation_with(v6, from, &key, sender);
-}
-
-static int response(bool v6, uint32_t from, uint32_t sender, uint32_t receiver)
-{
-	uint8_t message[92] = {2};
-	put_le(message + 4, sender);
-	put_le(message + 8, receiver);
-	return send_message(v6, from, message, sizeof(message));
-}
-
-static int indexed(bool v6, uint8_t type, uint32_t from, uint32_t receiver, uint32_t length)
-{
-	uint8_t message[1500] = {type};
-	put_le(message + 4, receiver);
-	return send_message(v6, from, message, length);
-}
-
-static int data(bool v6, uint32_t from, uint32_t receiver)
-{
-	return indexed(v6, 4, from, receiver, 96);
-}
-
-/* --- the bed, as new for each family */
-
-static void site_up(bool v6, uint32_t site)
-{
-	struct key key = bed_key(site);
-	struct endpoint endpoint = bed_endpoint(v6, site);
-	assert_int_equal(relay_site_set(relay, site, &key, NULL, BED_ALWAYS), 0);
-	assert_int_equal(relay_site_endpoint(relay, site, &endpoint), 0);
-}
-
-static void fresh(bool v6)
-{
-	for (uint32_t site = 1; site <= 20; site++)
-		assert_int_equal(relay_site_remove(relay, site), 0);
-	for (uint32_t site = 1; site <= 3; site++)
-		site_up(v6, site);
-	assert_int_equal(relay_pair_set(relay, 1, 2, BED_ALWAYS), 0);
-	assert_int_equal(relay_pair_set(relay, 2, 3, BED_ALWAYS), 0);
-}
-
-/* A session of 1 with 2: 1 draws a, 2 draws b. */
-static void session(bool v6, uint32_t a, uint32_t b)
-{
-	assert_int_equal(initiation(v6, 1, 2, a), FORWARD);
-	assert_int_equal(response(v6, 2, b, a), FORWARD);
-}
-
-static int map_open(const char *name)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "%s/%s", BED_DIR, name);
-	int fd = bpf_obj_get(path);
-	assert_true(fd >= 0);
-	return fd;
-}
-
-/* Makes budgets whole again, as if time had passed. */
-static void budgets_refill(void)
-{
-	_cleanup_(closep) int handshakes = map_open("handshakes");
-	_cleanup_(closep) int paths = map_open("paths");
-	struct relay_pair_key pairs[] = {{1, 2}, {2, 1}, {2, 3}, {3, 2}};
-	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
-		struct relay_handshakes left;
-		assert_int_equal(bpf_map_lookup_elem(handshakes, &pairs[i], &left), 0);
-		left.budget_ns = 0;
-		assert_int_equal(bpf_map_update_elem(handshakes, &pairs[i], &left, BPF_ANY), 0);
-	}
-	for (uint32_t site = 1; site <= 3; site++) {
-		struct relay_path path;
-		assert_int_equal(bpf_map_lookup_elem(paths, &site, &path), 0);
-		path.target_ns = path.tests_ns = 0;
-		assert_int_equal(bpf_map_update_elem(paths, &site, &path, BPF_ANY), 0);
-	}
-}
-
-#define EACH_FAMILY(v6)                                                                            \
-	if (!permitted)                                                                            \
-		skip();                                                                            \
-	for (int v6 = 0; v6 <= 1 && (fresh(v6), true); v6++)
-
-/* --- tests */
 
 static void test_malformed(void **unused)
 {
@@ -399,34 +207,6 @@ static void test_no_checksum_stays_none(void **unused)
 	assert_int_equal(frame.bytes[40] << 8 | frame.bytes[41], 0);
 }
 
-/* Two data messages merged into one packet: forwarded where both are for one receiver, else dropped. */
-static void test_batches(void **unused)
-{
-	static const struct {
-		uint8_t second_type;
-		uint32_t second_index;
-		int expected;
-	} cases[] = {{4, 2000, FORWARD}, {4, 2001, DROP}, {3, 2000, DROP}};
-	EACH_FAMILY(v6)
-	{
-		session(v6, 1000, 2000);
-		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-			uint8_t message[192] = {4};
-			struct endpoint from = bed_endpoint(v6, 1), hub = bed_endpoint(v6, BED_HUB);
-			put_le(message + 4, 2000);
-			message[96] = cases[i].second_type;
-			put_le(message + 100, cases[i].second_index);
-			struct frame frame = frame_make(&from, &hub, message, sizeof(message));
-			struct __sk_buff context = {.gso_size = 96, .gso_segs = 2};
-			LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes,
-				    .data_size_in = frame.length, .ctx_in = &context,
-				    .ctx_size_in = sizeof(context), .repeat = 1);
-			assert_int_equal(bpf_prog_test_run_opts(program, &options), 0);
-			assert_int_equal((int)options.retval, cases[i].expected);
-		}
-	}
-}
-
 /* The source is the address that the destination dials, not the one the packet came to. */
 static void test_destination_sees_its_hub(void **unused)
 {
@@ -472,43 +252,6 @@ static void test_unconfirmed_fills_a_gap(void **unused)
 		frame = frame_make(&site1, &hub, message, sizeof(message));
 		assert_int_equal(run(&frame), FORWARD);
 		check_rewritten(&frame, &other, &site2);
-	}
-}
-
-static void test_response_once(void **unused)
-{
-	EACH_FAMILY(v6)
-	{
-		uint64_t before = counted(COUNTER(response_refused));
-		assert_int_equal(response(v6, 2, 2000, 1000), PASS);
-		assert_int_equal(initiation(v6, 1, 2, 1000), FORWARD);
-		assert_int_equal(response(v6, 3, 3000, 1000), PASS);
-		assert_int_equal(response(v6, 2, 2000, 1000), FORWARD);
-		assert_int_equal(response(v6, 2, 2000, 1000), DROP);
-		assert_int_equal(response(v6, 2, 2001, 1000), DROP);
-		assert_int_equal(data(v6, 1, 2001), PASS);
-		/* the initiation again: forwarded, the responder's timestamp refuses it; but it revives nothing */
-		assert_int_equal(initiation(v6, 1, 2, 1000), FORWARD);
-		assert_int_equal(response(v6, 2, 2002, 1000), DROP);
-		assert_int_equal(data(v6, 1, 2000), FORWARD);
-		assert_int_equal(counted(COUNTER(response_refused)) - before, 3);
-	}
-}
-
-static void test_no_overwrite(void **unused)
-{
-	EACH_FAMILY(v6)
-	{
-		uint64_t before = counted(COUNTER(index_taken));
-		session(v6, 1000, 2000);
-		assert_int_equal(initiation(v6, 3, 2, 1000), DROP);
-		assert_int_equal(initiation(v6, 2, 3, 555), FORWARD);
-		assert_int_equal(response(v6, 3, 1000, 555), DROP); /* (2, 1000) leads to 1 */
-		assert_int_equal(data(v6, 2, 1000), FORWARD);
-		uint64_t packets, bytes;
-		assert_int_equal(relay_pair_traffic(relay, 2, 1, &packets, &bytes), 0);
-		assert_int_equal(packets, 2);
-		assert_int_equal(counted(COUNTER(index_taken)) - before, 2);
 	}
 }
 
@@ -580,195 +323,6 @@ static void test_expiry(void **unused)
 	}
 }
 
-static void test_old_sessions(void **unused)
-{
-	EACH_FAMILY(v6)
-	{
-		_cleanup_(closep) int sessions = map_open("sessions");
-		struct relay_session_key key = {1, 2000};
-		struct relay_session entry;
-		session(v6, 1000, 2000);
-		assert_int_equal(bpf_map_lookup_elem(sessions, &key, &entry), 0);
-		uint64_t now = (uint64_t)clock_mono().us * 1000;
-		entry.born_ns = now - 190000000000;
-		assert_int_equal(bpf_map_update_elem(sessions, &key, &entry, BPF_ANY), 0);
-		assert_int_equal(data(v6, 1, 2000), FORWARD);
-		entry.born_ns = now - 201000000000;
-		assert_int_equal(bpf_map_update_elem(sessions, &key, &entry, BPF_ANY), 0);
-		assert_int_equal(data(v6, 1, 2000), PASS);
-		/* a response that comes too late */
-		assert_int_equal(initiation(v6, 1, 2, 1001), FORWARD);
-		key = (struct relay_session_key){2, 1001};
-		entry = (struct relay_session){
-			.born_ns = now - 31000000000, .to = 1, .state = RELAY_SESSION_PENDING};
-		assert_int_equal(bpf_map_update_elem(sessions, &key, &entry, BPF_ANY), 0);
-		assert_int_equal(response(v6, 2, 2001, 1001), DROP);
-	}
-}
-
-/* 50 handshakes of one pair push out their own sessions and nobody else's. */
-static void test_quota(void **unused)
-{
-	EACH_FAMILY(v6)
-	{
-		session(v6, 1000, 2000);
-		for (uint32_t i = 0; i < 50; i++) {
-			budgets_refill();
-			assert_int_equal(initiation(v6, 3, 2, 5000 + i), FORWARD);
-			if (i % 2)
-				assert_int_equal(response(v6, 2, 6000 + i, 5000 + i), FORWARD);
-		}
-		assert_int_equal(data(v6, 1, 2000), FORWARD);
-		assert_int_equal(data(v6, 2, 1000), FORWARD);
-		unsigned int alive = 0;
-		_cleanup_(closep) int sessions = map_open("sessions");
-		for (uint32_t i = 0; i < 50; i++) {
-			struct relay_session_key there = {3, 6000 + i}, back = {2, 5000 + i};
-			struct relay_session entry;
-			alive += bpf_map_lookup_elem(sessions, &there, &entry) == 0;
-			alive += bpf_map_lookup_elem(sessions, &back, &entry) == 0;
-		}
-		assert_true(alive <= 2 * RELAY_SESSIONS + RELAY_PENDING);
-		assert_int_equal(data(v6, 3, 6049), FORWARD);
-		assert_int_equal(data(v6, 3, 6043), FORWARD);
-		assert_int_equal(data(v6, 3, 6041), PASS);
-	}
-}
-
-/* An index that a pair once used and another pair has now. */
-static void test_eviction_spares_others(void **unused)
-{
-	EACH_FAMILY(v6)
-	{
-		_cleanup_(closep) int sessions = map_open("sessions");
-		struct relay_session_key pending = {2, 5000}, confirmed = {2, 5001},
-					 back = {3, 6001};
-		struct relay_session of_1 = {.born_ns = (uint64_t)clock_mono().us * 1000, .to = 1};
-		assert_int_equal(initiation(v6, 3, 2, 5000), FORWARD);
-		assert_int_equal(initiation(v6, 3, 2, 5001), FORWARD);
-		assert_int_equal(response(v6, 2, 6001, 5001), FORWARD);
-		of_1.state = RELAY_SESSION_PENDING;
-		assert_int_equal(bpf_map_update_elem(sessions, &pending, &of_1, BPF_ANY), 0);
-		of_1.state = RELAY_SESSION_CONFIRMED;
-		assert_int_equal(bpf_map_update_elem(sessions, &confirmed, &of_1, BPF_ANY), 0);
-		assert_int_equal(bpf_map_update_elem(sessions, &back, &of_1, BPF_ANY), 0);
-		for (uint32_t i = 0; i < 10; i++) {
-			budgets_refill();
-			assert_int_equal(initiation(v6, 3, 2, 7000 + i), FORWARD);
-			assert_int_equal(response(v6, 2, 8000 + i, 7000 + i), FORWARD);
-		}
-		/* still there; and not left to the next test, as no pair knows of them */
-		assert_int_equal(bpf_map_delete_elem(sessions, &pending), 0);
-		assert_int_equal(bpf_map_delete_elem(sessions, &confirmed), 0);
-		assert_int_equal(bpf_map_delete_elem(sessions, &back), 0);
-	}
-}
-
-static void test_initiation_budgets(void **unused)
-{
-	EACH_FAMILY(v6)
-	{
-		uint64_t before = counted(COUNTER(budget_refused));
-		int forwarded = 0;
-		for (uint32_t i = 0; i < 10; i++)
-			forwarded += initiation(v6, 1, 2, i) == FORWARD;
-		assert_int_equal(forwarded, RELAY_PAIR_BURST);
-		assert_int_equal(counted(COUNTER(budget_refused)) - before, 10 - RELAY_PAIR_BURST);
-		assert_int_equal(initiation(v6, 3, 2, 100), FORWARD); /* another pair has its own */
-		budgets_refill();
-		for (uint32_t site = 4; site <= 20; site++) {
-			site_up(v6, site);
-			assert_int_equal(relay_pair_set(relay, 2, site, BED_ALWAYS), 0);
-		}
-		forwarded = 0;
-		for (uint32_t i = 0; i < 6; i++)
-			for (uint32_t site = 4; site <= 20; site++)
-				forwarded += initiation(v6, site, 2, 1000 * site + i) == FORWARD;
-		/* the loop itself takes some milliseconds; never 15, whatever it takes below a second */
-		assert_in_range(forwarded, RELAY_TARGET_BURST, 14);
-		assert_int_equal(initiation(v6, 2, 3, 200),
-				 FORWARD); /* another target has its own */
-	}
-}
-
-static int garbage_initiation(bool v6, uint32_t from)
-{
-	uint8_t message[148] = {1};
-	return send_message(v6, from, message, sizeof(message));
-}
-
-static void test_mac1_flood(void **unused)
-{
-	EACH_FAMILY(v6)
-	{
-		uint64_t before = counted(COUNTER(budget_refused)),
-			 tests = counted(COUNTER(mac1_tests));
-		struct mono start = clock_mono();
-		for (uint32_t site = 4; site <= 20; site++) {
-			site_up(v6, site);
-			assert_int_equal(relay_pair_set(relay, 1, site, BED_ALWAYS), 0);
-		}
-		for (int i = 0; i < 1000; i++)
-			assert_int_equal(garbage_initiation(v6, 1), DROP);
-		uint64_t used = counted(COUNTER(mac1_tests)) - tests -
-				1000; /* the hub's key is tested always */
-		uint64_t ms = (uint64_t)mono_diff_ms(clock_mono(), start) + 1;
-		assert_true(used >= RELAY_TESTS_BURST);
-		assert_true(used <= RELAY_TESTS_BURST + ms * RELAY_TESTS_RATE / 1000 + 1);
-		assert_true(counted(COUNTER(budget_refused)) - before > 0);
-		assert_int_equal(initiation(v6, 1, BED_HUB, 1), PASS);
-		assert_int_equal(initiation(v6, 3, 2, 2), FORWARD);
-	}
-}
-
-/* The budget over all senders. */
-static void test_all_tests_budget(void **unused)
-{
-	EACH_FAMILY(v6)
-	{
-		_cleanup_(closep) int totals = map_open("totals");
-		uint32_t zero = 0;
-		uint64_t full_ns, later_ns, refused = counted(COUNTER(budget_refused));
-		assert_int_equal(initiation(v6, 1, 2, 1), FORWARD);
-		assert_int_equal(bpf_map_lookup_elem(totals, &zero, &full_ns), 0);
-		assert_int_equal(garbage_initiation(v6, 1), DROP);
-		assert_int_equal(bpf_map_lookup_elem(totals, &zero, &later_ns), 0);
-		assert_true(later_ns > full_ns);
-		full_ns = (uint64_t)clock_mono().us * 1000 + 10000000000;
-		assert_int_equal(bpf_map_update_elem(totals, &zero, &full_ns, BPF_ANY), 0);
-		assert_int_equal(initiation(v6, 1, 2, 2), DROP);
-		assert_int_equal(counted(COUNTER(budget_refused)) - refused, 1);
-		full_ns = 0;
-		assert_int_equal(bpf_map_update_elem(totals, &zero, &full_ns, BPF_ANY), 0);
-		assert_int_equal(initiation(v6, 1, 2, 3), FORWARD);
-	}
-}
-
-static void test_recent_candidate_first(void **unused)
-{
-	EACH_FAMILY(v6)
-	{
-		for (uint32_t site = 4; site <= 20; site++) {
-			site_up(v6, site);
-			assert_int_equal(relay_pair_set(relay, 1, site, BED_ALWAYS), 0);
-		}
-		uint64_t before = counted(COUNTER(mac1_tests));
-		assert_int_equal(initiation(v6, 1, 20, 1), FORWARD);
-		assert_int_equal(counted(COUNTER(mac1_tests)) - before, 1 + 18);
-		before = counted(COUNTER(mac1_tests));
-		assert_int_equal(initiation(v6, 1, 20, 2), FORWARD);
-		assert_int_equal(counted(COUNTER(mac1_tests)) - before, 1 + 1);
-		assert_int_equal(initiation(v6, 1, 19, 3), FORWARD);
-		before = counted(COUNTER(mac1_tests));
-		assert_int_equal(initiation(v6, 1, 20, 4), FORWARD);
-		assert_int_equal(counted(COUNTER(mac1_tests)) - before, 1 + 2);
-		before = counted(COUNTER(mac1_tests));
-		assert_int_equal(garbage_initiation(v6, 1), DROP);
-		assert_int_equal(counted(COUNTER(mac1_tests)) - before,
-				 1 + 18); /* nobody is tested twice */
-	}
-}
-
 static void test_rotation(void **unused)
 {
 	EACH_FAMILY(v6)
@@ -801,19 +355,6 @@ static void test_families_apart(void **unused)
 	}
 }
 
-static int group_start(void **unused)
-{
-	permitted = bed_start();
-	return 0;
-}
-
-static int group_stop(void **unused)
-{
-	if (permitted)
-		bed_stop();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -823,21 +364,11 @@ int main(void)
 		cmocka_unit_test(test_handshake_and_data),
 		cmocka_unit_test(test_rewriting),
 		cmocka_unit_test(test_no_checksum_stays_none),
-		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_destination_sees_its_hub),
 		cmocka_unit_test(test_unconfirmed_fills_a_gap),
-		cmocka_unit_test(test_response_once),
-		cmocka_unit_test(test_no_overwrite),
 		cmocka_unit_test(test_no_pair),
 		cmocka_unit_test(test_revoked_pair),
 		cmocka_unit_test(test_expiry),
-		cmocka_unit_test(test_old_sessions),
-		cmocka_unit_test(test_quota),
-		cmocka_unit_test(test_eviction_spares_others),
-		cmocka_unit_test(test_initiation_budgets),
-		cmocka_unit_test(test_mac1_flood),
-		cmocka_unit_test(test_all_tests_budget),
-		cmocka_unit_test(test_recent_candidate_first),
 		cmocka_unit_test(test_rotation),
 		cmocka_unit_test(test_families_apart),
 	};
