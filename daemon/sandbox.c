@@ -205,6 +205,7 @@ static const int net_calls[] = {
 static const int sanitizer_calls[] = {
 	SCMP_SYS(ptrace),
 	SCMP_SYS(arch_prctl),
+	SCMP_SYS(getdents),
 	SCMP_SYS(process_vm_readv),
 	SCMP_SYS(unlink),
 };
