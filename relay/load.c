@@ -90,14 +90,16 @@ static void pins_remove(const char *dir)
 static int folder_prepare(const char *dir, struct err *err)
 {
 	struct statfs fs;
-	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+	bool made = mkdir(dir, 0755) == 0;
+	if (!made && errno != EEXIST)
 		return err_code(err, -errno, "making %s: %s; is a bpf filesystem mounted there?",
 				dir, strerror(errno));
 	if (statfs(dir, &fs) < 0)
 		return err_code(err, -errno, "looking at %s: %s", dir, strerror(errno));
 	if (fs.f_type == BPF_FS_MAGIC)
 		return 0;
-	rmdir(dir);
+	if (made)
+		rmdir(dir);
 	return err_code(err, -EINVAL, "%s is not on a bpf filesystem: mount -t bpf bpf FOLDER",
 			dir);
 }
@@ -331,7 +333,8 @@ int relay_unload(const char *bpffs_dir, struct err *err)
 	if (r == 0)
 		detach_others(&before, &nothing);
 	pins_remove(bpffs_dir);
-	if (rmdir(bpffs_dir) < 0 && errno != ENOENT)
+	/* a mount point, or the home of other pins too, stays */
+	if (rmdir(bpffs_dir) < 0 && errno != ENOENT && errno != EBUSY && errno != ENOTEMPTY)
 		return err_code(err, -errno, "removing %s: %s", bpffs_dir, strerror(errno));
 	return 0;
 }

@@ -52,6 +52,9 @@ refused "an interface that is not Ethernet" 1 "not Ethernet" load --interface lo
 check "a refused load changes nothing" test "$(ours eth1)" -eq 1
 refused "a folder that is on no bpf filesystem" 1 "bpf filesystem" on hub "$LOADER" --interface eth0 --port 51820 --bpffs "$T/plain"
 check_not "and it is not made" test -e "$T/plain"
+mkdir "$T/plain"
+check_not "a plain folder is refused too" on hub "$LOADER" --interface eth0 --port 51820 --bpffs "$T/plain"
+check "and stays" test -d "$T/plain"
 refused "no privileges" 1 "Permission denied\|not permitted" on hub setpriv --reuid 65534 --regid 65534 --clear-groups \
 	"$LOADER" --interface eth0 --port 51820 --bpffs "$T/bpf/other"
 refused "no interface" 2 usage load
@@ -64,5 +67,7 @@ check "the interface vanishes" on hub ip link del eth1
 check "unloads all the same" on hub "$LOADER" --unload --bpffs "$DIR"
 check "unloading twice is fine" on hub "$LOADER" --unload --bpffs "$DIR"
 check_not "no pins stay" test -e "$DIR"
+check "the mount point itself will do for the pins" on hub "$LOADER" --interface eth0 --bpffs "$T/bpf" --port 51820
+check "and stays when they go" on hub "$LOADER" --unload --bpffs "$T/bpf"
 check "the other filters stay" test "$(others)" -eq 2
 finish
