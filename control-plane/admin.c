@@ -115,6 +115,10 @@ static void status_call(struct admin_call *call, struct reply *reply)
 		warn(&status,
 		     sentence("no relay: sites reach the control plane but not each other; run "
 			      "sortie-relay-load and name its --bpffs folder"));
+	if (control->audit_broken_at)
+		warn(&status, sentence("the audit log was changed: entry %" PRId64
+				       " does not follow from those before it",
+				       control->audit_broken_at));
 	if (control->hub_dirty)
 		warn(&status,
 		     sentence("the hub's peers could not be set; it is tried again each second"));

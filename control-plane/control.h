@@ -56,13 +56,15 @@ struct control {
 	struct link_events *links;
 	bool links_changed, hub_dirty, relay_dirty;
 	int64_t synced_at; /* hub and relay, as a whole */
+	int64_t filter_checked_at;
 
 	struct http_server *admin, *api[2], *enroll; /* api: over IPv6 and IPv4 */
 	unsigned int listening_index; /* of the interface they are bound to, 0: none */
 	struct limit *enroll_limit, *api_limit;
 	sd_event_source *news; /* coalesces waking up the polls */
 	sd_event_source *tick;
-	bool root_online; /* K0 lies in the state folder */
+	bool root_online;	 /* K0 lies in the state folder */
+	int64_t audit_broken_at; /* the first audit entry that does not fit, 0: all do */
 	int64_t started_at;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* From a state folder to a running control plane, and back. */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "control-plane/init.h"
 #include "control-plane/server.h"
 #include "control-plane/state_path.h"
+#include "control-plane/store_audit.h"
 #include "control-plane/sync.h"
 #include "control-plane/trust_load.h"
 
@@ -116,9 +118,27 @@ static bool root_is_online(const struct control *control)
 	       stat(path, &st) == 0;
 }
 
+/* Somebody who changed history must not stay unseen until an auditor comes; it is no reason to stop serving. */
+static int check_audit(struct control *control)
+{
+	int64_t seq = 0;
+	int r = store_audit_verify(control->store, &seq);
+
+	if (r != -EBADMSG)
+		return r;
+	control->audit_broken_at = seq;
+	log_error("the audit log was changed: entry %" PRId64
+		  " does not follow from those before it; look who did",
+		  seq);
+	return 0;
+}
+
 static int load(struct control *control, struct err *err)
 {
 	int r = load_store(control, err);
+
+	if (r == 0)
+		r = check_audit(control);
 
 	if (r == 0)
 		r = load_trust(control, err);
@@ -233,6 +253,24 @@ static int start(struct control *control, struct err *err)
 	return r;
 }
 
+/* A full disk must not keep what stands from being served. */
+static void audit_start(struct control *control)
+{
+	char detail[AUDIT_TEXT_MAX];
+	int r;
+
+	snprintf(detail, sizeof(detail), "version %s, hub %s", SORTIE_VERSION, control->boot_id);
+	r = store_audit_event(control->store, &(struct audit_entry){
+						      .at = control->started_at,
+						      .actor = "control",
+						      .action = "started",
+						      .object = control_root(control)->name,
+						      .detail = detail,
+					      });
+	if (r < 0)
+		log_warning("cannot write to the audit log: %s", strerror(-r));
+}
+
 int control_run(const struct control_options *options, struct signer *signer, struct err *err)
 {
 	struct control control = {.options = options, .signer = signer};
@@ -240,6 +278,8 @@ int control_run(const struct control_options *options, struct signer *signer, st
 
 	if (r < 0 && !err->text[0])
 		err_code(err, r, "cannot start: %s", strerror(-r));
+	if (r == 0)
+		audit_start(&control);
 	if (r == 0) {
 		log_info("network %s: %zu identities, policy version %llu, revision %llu",
 			 control_root(&control)->name, control.inventory.n,

@@ -17,6 +17,7 @@
 #include "control-plane/sync.h"
 
 #define TICK_US		UINT64_C(1000000)
+#define FILTER_SECONDS	5
 #define COMPARE_SECONDS 60
 #define ONETIME_SECONDS 86400 /* how long a one-time peer stays after use, expiry or revocation */
 
@@ -158,6 +159,22 @@ static void watch_hub(struct control *control)
 	}
 }
 
+/* Other software flushes rulesets; the hub must not stay open because nobody told us. */
+static void check_filter(struct control *control, int64_t now)
+{
+	struct err err = {0};
+	int r;
+
+	if (now >= control->filter_checked_at && now - control->filter_checked_at < FILTER_SECONDS)
+		return;
+	control->filter_checked_at = now;
+	r = hub_check_filter(control->hub, &err);
+	if (r < 0)
+		log_error("hub: %s", err.text);
+	else if (r > 0)
+		log_warning("hub: the filter had been changed by somebody else: loaded again");
+}
+
 /* ---- relay and news ---- */
 
 static void open_relay(struct control *control)
@@ -237,6 +254,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 	watch_hub(control);
 	if (control->links_changed || control->hub_dirty)
 		heal_hub(control);
+	check_filter(control, now);
 	end_rules(control, now);
 	if (!control->relay && control->options->bpffs_dir)
 		open_relay(control);

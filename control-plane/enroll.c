@@ -19,13 +19,13 @@ static void audit_refusal(const struct enroll *enroll, const struct token_row *t
 	key_format_hex(&token->join_key, hex);
 	snprintf(actor, sizeof(actor), "token %s", hex);
 	/* a full disk must not turn a refusal into something else */
-	(void)store_audit_refusal(enroll->store, &(struct audit_entry){
-							 .at = now,
-							 .actor = actor,
-							 .action = action,
-							 .object = hex,
-							 .detail = detail,
-						 });
+	(void)store_audit_event(enroll->store, &(struct audit_entry){
+						       .at = now,
+						       .actor = actor,
+						       .action = action,
+						       .object = hex,
+						       .detail = detail,
+					       });
 }
 
 struct answer_data {

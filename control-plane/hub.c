@@ -185,14 +185,33 @@ static int set_firewall(struct hub *hub, struct err *err)
 		.listen_port = hub->listen_port,
 	};
 	struct fw_plan plan;
-	int r;
+	int r = hub->firewall ? 0 : firewall_open(&hub->firewall);
 
+	if (r < 0)
+		return err_code(err, r, "cannot talk to the kernel about filters: %s",
+				strerror(-r));
 	snprintf(desired.ifname, sizeof(desired.ifname), "%s", hub->ifname);
 	r = firewall_apply(hub->firewall, &desired, &plan);
 	if (r < 0)
 		return err_code(err, r, "cannot load the hub's filter: %s (%s)", strerror(-r),
 				firewall_error(hub->firewall));
 	return 0;
+}
+
+/* A fresh handle compares with what stands in the kernel, not with what this process remembers. */
+int hub_check_filter(struct hub *hub, struct err *err)
+{
+	int r = hub->firewall ? firewall_verify(hub->firewall) : 1;
+
+	if (r == 0)
+		return 0;
+	if (r < 0)
+		return err_code(err, r, "cannot read the hub's filter: %s (%s)", strerror(-r),
+				firewall_error(hub->firewall));
+	firewall_close(hub->firewall);
+	hub->firewall = NULL;
+	r = set_firewall(hub, err);
+	return r < 0 ? r : 1;
 }
 
 static int set_addresses(struct hub *hub)

@@ -39,6 +39,12 @@ DEFINE_CLEANUP(hub_free, struct hub *);
 /* *ret_created: the interface is new, all sessions are lost: it gets a new boot id, and its peers must be set. */
 int hub_ensure(struct hub *hub, bool *ret_created, struct err *err);
 
+/*
+ * Looks whether the filter still stands as it was loaded, and loads it again if somebody flushed or changed it.
+ * 1: it was repaired, 0: nothing to do.
+ */
+int hub_check_filter(struct hub *hub, struct err *err);
+
 /* Makes the peer list so: desired -> actual -> difference -> apply. */
 int hub_set_peers(struct hub *hub, const struct hub_peer *peers, size_t n, struct err *err);
 /* One peer, at once. */

@@ -58,7 +58,7 @@ int store_audit_add(struct store *store, const struct audit_entry *entry)
 	return insert(store, &row, hash);
 }
 
-int store_audit_refusal(struct store *store, const struct audit_entry *entry)
+int store_audit_event(struct store *store, const struct audit_entry *entry)
 {
 	int r = store_begin(store);
 

@@ -6,8 +6,8 @@
 
 /* Inside a transaction of another store_*.c; seq is filled in here. Texts are cleaned. */
 int store_audit_add(struct store *store, const struct audit_entry *entry);
-/* A refusal, which has no other effect: a transaction of its own. */
-int store_audit_refusal(struct store *store, const struct audit_entry *entry);
+/* What has no other effect, a refusal or a start: a transaction of its own. */
+int store_audit_event(struct store *store, const struct audit_entry *entry);
 
 /* Calls on_entry for entries with seq > after, oldest first, at most limit. */
 int store_audit_list(struct store *store, int64_t after, size_t limit,

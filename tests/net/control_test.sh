@@ -6,6 +6,8 @@
 #     hub 192.0.2.1, 2001:db8::1 ---- switch ---- one 192.0.2.2, 2001:db8::2;  two 192.0.2.3, 2001:db8::3
 source "$(dirname "$0")/lib.sh"
 
+mkdir "$T/small" # for later: hosts see only what is mounted before they are made
+mount -t tmpfs -o size=3m tmpfs "$T/small"
 host switch
 on switch ip link add br0 type bridge
 on switch ip link set br0 up
@@ -178,8 +180,22 @@ run "run after kill -9"
 on hub ip link del sortie0
 back() { test "$(status boot_id)" != "$boot" && on hub ss -ltnH | grep -q "%sortie0:7140"; }
 check "a deleted interface comes back with a new boot id and listeners" wait_for 10 back
+on hub nft flush ruleset
+check "a flushed filter comes back" wait_for 10 on hub nft list table inet sortie
 stop -TERM
 cp "$STATE/control.db" "$T/good.db"
+python3 - "$STATE/control.db" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("DROP TRIGGER audit_no_update")
+db.execute("UPDATE audit SET actor = 'nobody' WHERE seq = 3")
+db.commit()
+PY
+run "run with a changed audit log"
+has "status says that the audit log was changed" "$(sortie status)" "audit log was changed: entry 3"
+stop -TERM
+rm -f "$STATE"/control.db-*
+cp "$T/good.db" "$STATE/control.db"
 printf 'XXXXXXXXXXXXXXXX' | dd of="$STATE/control.db" bs=1 seek=4096 conv=notrunc status=none
 rm -f "$STATE"/control.db-*
 has "a damaged database is refused" "$(on hub "$B/sortie-control" run --state "$STATE" --socket "$SOCKET" 2>&1)" "damaged"
@@ -187,6 +203,18 @@ cp "$T/good.db" "$STATE/control.db"
 chmod 0644 "$STATE/keys/control"
 has "a key that others can read is refused" "$(on hub "$B/sortie-control" run --state "$STATE" --socket "$SOCKET" 2>&1)" "keys/control"
 chmod 0600 "$STATE/keys/control"
+
+# ---- a full disk ----
+cp -a "$STATE" "$T/small/state"
+STATE=$T/small/state
+run "run on a small disk"
+dd if=/dev/zero of="$T/small/filler" bs=4096 status=none 2>/dev/null
+has "disk full: a write is refused" "$(key token create --name s/full --labels role=x --out "$T/full.token" 2>&1)" "disk is full"
+check "disk full: reads go on" sortie identity show s/two
+rm "$T/small/filler"
+check "room again: writes go on" key token create --name s/full --labels role=x --out "$T/full.token"
+stop -TERM
+STATE=$T/state
 on hub ip link del sortie0
 on hub ip link add sortie0 type bridge
 has "an interface name that is taken" "$(on hub "$B/sortie-control" run --state "$STATE" --socket "$SOCKET" 2>&1)" "is there and is not this hub's"
