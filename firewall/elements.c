@@ -65,21 +65,76 @@ static uint32_t longer(uint32_t a, uint32_t b)
 	return !a || !b ? 0 : a > b ? a : b;
 }
 
+/* Into the order of sets, otherwise as they come; ends[] is where each set's elements end. */
+static struct element *by_set(const struct elements *elements, size_t ends[UINT8_MAX + 1])
+{
+	struct element *items = calloc(elements->n, sizeof(*items));
+	size_t at[UINT8_MAX + 1] = {0}, sum = 0;
+
+	if (!items)
+		return NULL;
+	for (size_t i = 0; i < elements->n; i++)
+		at[elements->items[i].set]++;
+	for (size_t set = 0; set <= UINT8_MAX; set++) {
+		sum += at[set];
+		ends[set] = sum;
+		at[set] = sum - at[set];
+	}
+	for (size_t i = 0; i < elements->n; i++)
+		items[at[elements->items[i].set]++] = elements->items[i];
+	return items;
+}
+
+static bool in_order(const struct element *items, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (element_compare(&items[i - 1], &items[i]) > 0)
+			return false;
+	return true;
+}
+
+static void sort_items(struct element *items, size_t n)
+{
+	if (!in_order(items, n))
+		qsort(items, n, sizeof(*items), element_search);
+}
+
+/* Policy comes sorted by peer and port, only the sets are mixed: mostly there is nothing left to sort in a set. */
+static void sort_sets(struct elements *elements)
+{
+	size_t ends[UINT8_MAX + 1], start = 0;
+	struct element *items =
+		in_order(elements->items, elements->n) ? NULL : by_set(elements, ends);
+
+	if (!items) {
+		sort_items(elements->items, elements->n);
+		return;
+	}
+	free(elements->items);
+	elements->items = items;
+	elements->size = elements->n;
+	for (size_t set = 0; set <= UINT8_MAX; set++) {
+		if (ends[set] > start)
+			sort_items(&items[start], ends[set] - start);
+		start = ends[set];
+	}
+}
+
 void elements_sort(struct elements *elements)
 {
 	size_t n = 0;
 
 	if (elements->n < 2)
 		return;
-	qsort(elements->items, elements->n, sizeof(*elements->items), element_search);
+	sort_sets(elements);
 	for (size_t i = 0; i < elements->n; i++) {
 		struct element *item = &elements->items[i];
 		struct element *last = n ? &elements->items[n - 1] : NULL;
 
 		if (last && element_compare(last, item) == 0)
 			last->timeout_ms = longer(last->timeout_ms, item->timeout_ms);
-		else
-			elements->items[n++] = *item;
+		else if (n++ != i)
+			elements->items[n - 1] = *item;
 	}
 	elements->n = n;
 }
