@@ -148,6 +148,7 @@ int agent_leave(struct agent *agent, struct err *err)
 	desired_free(agent->desired);
 	agent->desired = NULL;
 	agent_forget_network(agent);
+	flowlog_clear(agent->flowlog);
 	agent->floor = (struct state_floor){0};
 	agent->local = (struct state_local){0};
 	agent->phase = AGENT_UNENROLLED;

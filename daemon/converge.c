@@ -14,16 +14,15 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-#define ROUNDS_MAX	 6
-#define TICK_US		 UINT64_C(1000000)
-#define TICK_ACCURACY_US UINT64_C(200000)
-#define LOOK_TICKS	 10 /* everything is read again */
-#define SOON_US		 UINT64_C(200000)
-#define VERIFY_TUPLES_MAX                                                                          \
-	5000 /* a full dump of more costs tens of milliseconds: only every minute */
-#define VERIFY_LARGE_TICKS 60
-#define CLOCK_STEP_S	   3
-#define SLEEP_STEP_US	   1000000
+#define ROUNDS_MAX	     6
+#define TICK_US		     UINT64_C(1000000)
+#define TICK_ACCURACY_US     UINT64_C(200000)
+#define LOOK_TICKS	     10 /* everything is read again */
+#define SOON_US		     UINT64_C(200000)
+#define VERIFY_SMALL_TUPLES  500
+#define VERIFY_MIDDLE_TUPLES 5000
+#define CLOCK_STEP_S	     3
+#define SLEEP_STEP_US	     1000000
 
 bool agent_clock_sane(const struct agent *agent)
 {
@@ -133,8 +132,7 @@ static bool has_step(const struct plan *plan, enum plan_kind kind)
 static bool is_repair(const struct plan *plan)
 {
 	return has_step(plan, PLAN_CREATE) || has_step(plan, PLAN_UP) ||
-	       has_step(plan, PLAN_ADDR_ADD) || has_step(plan, PLAN_ROUTE_ADD) ||
-	       has_step(plan, PLAN_VERIFY);
+	       has_step(plan, PLAN_ADDR_ADD) || has_step(plan, PLAN_ROUTE_ADD);
 }
 
 static int carry_out(struct agent *agent, const struct desired *desired, const struct plan *plan,
@@ -285,18 +283,36 @@ void agent_converge_soon(struct agent *agent)
 	(void)sd_event_source_set_enabled(agent->soon, SD_EVENT_ONESHOT);
 }
 
-static void verify_firewall(struct agent *agent, unsigned int tick)
+/* A flushed ruleset is an open door, a full dump costs time: how often depends on what there is to dump. */
+static const struct verify_row {
+	size_t tuples_max;
+	unsigned int every_ticks;
+} verify_rows[] = {
+	{VERIFY_SMALL_TUPLES, 1},
+	{VERIFY_MIDDLE_TUPLES, LOOK_TICKS},
+	{SIZE_MAX, 6 * LOOK_TICKS},
+};
+
+static bool verify_is_due(const struct agent *agent)
+{
+	const struct verify_row *row = verify_rows;
+
+	while (agent->desired->fw.n_tuples > row->tuples_max)
+		row++;
+	return agent->ticks % row->every_ticks == 0;
+}
+
+static void verify_firewall(struct agent *agent)
 {
 	struct err err = {0};
-	bool large = agent->desired->fw.n_tuples > VERIFY_TUPLES_MAX;
 
-	if ((large && tick % VERIFY_LARGE_TICKS) ||
-	    kernel_verify_firewall(agent->kernel, &err) != 1)
+	if (!verify_is_due(agent) || kernel_verify_firewall(agent->kernel, &err) != 1)
 		return;
 	agent->repaired++;
 	log_warning("%s: repairing", err.text);
 	if (kernel_reopen_firewall(agent->kernel, &err) < 0)
 		log_error("%s", err.text);
+	converge_and_log(agent);
 }
 
 static int64_t monotonic_us(void)
@@ -320,21 +336,6 @@ static bool time_jumped(struct agent *agent)
 	return jumped;
 }
 
-/* Somebody flushed the ruleset: every second without the table is an open door, so that much is looked at each second. */
-static void check_table(struct agent *agent)
-{
-	struct fw_counters counters;
-	struct err err = {0};
-
-	if (kernel_counters(agent->kernel, &counters) == 0)
-		return;
-	agent->repaired++;
-	log_warning("the firewall's table is gone: making it anew");
-	if (kernel_reopen_firewall(agent->kernel, &err) < 0)
-		log_error("%s", err.text);
-	converge_and_log(agent);
-}
-
 static void check_time(struct agent *agent)
 {
 	struct err err = {0};
@@ -355,12 +356,11 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	if (agent->phase != AGENT_ENROLLED || !agent->converged)
 		return 0;
-	check_table(agent);
 	check_time(agent);
-	if (++agent->ticks % LOOK_TICKS)
-		return 0;
-	verify_firewall(agent, agent->ticks);
-	converge_and_log(agent);
+	agent->ticks++;
+	verify_firewall(agent);
+	if (agent->ticks % LOOK_TICKS == 0)
+		converge_and_log(agent);
 	return 0;
 }
 

@@ -29,6 +29,11 @@ void flowlog_free(struct flowlog *log)
 	free(log);
 }
 
+void flowlog_clear(struct flowlog *log)
+{
+	log->n = 0;
+}
+
 uint64_t flowlog_next(const struct flowlog *log)
 {
 	return log->next;

@@ -13,6 +13,7 @@ struct flowlog;
 
 int flowlog_new(struct flowlog **ret);
 void flowlog_free(struct flowlog *log);
+void flowlog_clear(struct flowlog *log); /* numbers go on */
 DEFINE_CLEANUP(flowlog_free, struct flowlog *);
 
 /* peer: the identity's name, "" where none stands behind the address. false: the packet is no record of ours. */

@@ -203,11 +203,8 @@ static const int net_calls[] = {
 
 /* What the sanitizers' runtime needs besides. */
 static const int sanitizer_calls[] = {
-	SCMP_SYS(ptrace),
-	SCMP_SYS(arch_prctl),
-	SCMP_SYS(getdents),
-	SCMP_SYS(process_vm_readv),
-	SCMP_SYS(unlink),
+	SCMP_SYS(ptrace),	    SCMP_SYS(arch_prctl), SCMP_SYS(getdents),
+	SCMP_SYS(process_vm_readv), SCMP_SYS(unlink),
 };
 
 static int allow(scmp_filter_ctx filter, const int *calls, size_t n)
