@@ -142,3 +142,30 @@ sites_end() { # the last checks of an end-to-end test
 	[[ -z ${CONTROL_PID:-} ]] || ends_well sortie-control "$CONTROL_PID"
 	check "no complaint of a sanitizer in any log" no_complaints
 }
+
+one_line() { # FILE RC WANTED_RC PATTERN: a refusal: the exit code, one line, what it says
+	[[ $2 -eq $3 ]] || { echo "exit $2, not $3"; cat "$1"; return 1; }
+	[[ $(wc -l <"$1") -eq 1 ]] || { echo "not one line:"; cat "$1"; return 1; }
+	grep -qE -e "$4" "$1" || { echo "says something else than \"$4\":"; cat "$1"; return 1; }
+}
+refused() { # NAME WANTED_RC PATTERN COMMAND...: a TAP line
+	local name=$1 code=$2 pattern=$3 rc
+	shift 3
+	"$@" >"$T/refused.out" 2>&1
+	rc=$?
+	check "$name" one_line "$T/refused.out" "$rc" "$code" "$pattern"
+}
+remains() { # HOST: what of an agent is on its host, but for the process
+	local h=$1
+	on "$h" ip -o link show | awk -F': ' '$2 !~ /^(lo|eth0)/ {print "interface " $2}'
+	on "$h" nft list tables
+	on "$h" ip -6 route show proto 140
+	on "$h" ls /run/wireguard | sed 's/^/socket /'
+	find "$T/$h" -type f ! -name lock | sed 's/^/state /'
+	[[ ! -s $T/$h.hosts ]] || echo "hosts file"
+}
+nothing_left() { # HOST
+	local what
+	what=$(remains "$1")
+	[[ -z $what ]] || { echo "$what"; return 1; }
+}
