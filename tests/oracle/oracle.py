@@ -67,7 +67,7 @@ def random_port(r):
     protocol = r.choice(["tcp", "udp"])
     if kind < 0.3:
         low = r.choice([1000, 1500, 5000])
-        return f"{protocol}/{low}-{low + r.choice([0, 1, 10, 500])}"
+        return f"{protocol}/{low}-{low + r.choice([1, 2, 10, 500])}"
     return f"{protocol}/{r.choice(PORTS)}"
 
 
@@ -91,6 +91,9 @@ def random_world(r):
     containers = r.random() < 0.4
     underlay = [{"name": f"underlay {i}", "on": random_terms(r), "from": [r.choice(["192.168.1.0/24", "203.0.113.0/24", "fd00:1::/64",
                 "0.0.0.0/0", "::/0"])], "allow": [random_port(r)]} for i in range(r.randint(0, 3))]
+    for entry in underlay:
+        if entry["from"][0].endswith("/0"):  # a wildcard has to be said twice
+            entry["any"] = True
     policy = {"version": 1, "services": services, "groups": groups, "rules": rules, "underlay": underlay,
               "hosts": [{"on": "any", "any": True, "mode": mode, "containers": containers}]}
     for key in ("groups", "rules", "underlay"):
@@ -379,7 +382,7 @@ def run_one(job):
         json.dump([dict(m, k3hex=f"{i + 1:064x}") for i, m in enumerate(world.members)], open(f"{folder}/inventory.json", "w"))
         apply = (f"{BUILD}/tests/tools/fw_apply --self {world.me['name']} --policy policy.yaml --inventory inventory.json --ifname sortie0 "
                  f"--overlay6 {OVERLAY6} --overlay4 {OVERLAY4} --hub6 {HUB6} --hub4 {HUB4} --hub 192.0.2.1:51820 --hub [2001:db8::1]:51820 "
-                 f"--listen-port {LISTEN_PORT} --mode {world.mode} --underlay-locked")
+                 f"--listen-port {LISTEN_PORT} --mode {world.mode} --underlay-locked --container-if docker0")
         script = SETUP.format(own4=own[4], own6=own[6], loose=int(world.loose), apply=apply,
                               inject=f"{BUILD}/tests/tools/oracle_inject", **{k: v for k, v in globals().items() if k.isupper()})
         done = subprocess.run(["unshare", "--net", "bash", "-c", script], cwd=folder, stdout=subprocess.PIPE,
