@@ -7,7 +7,7 @@
 #include <linux/rtnetlink.h>
 #include "firewall/layout.h"
 
-/* the kernel keeps these two of its states away from user space; values of nft's "untracked" and "invalid" */
+/* Bits of ct state as nftables has them: 1 << (enum ip_conntrack_info + 1), invalid is bit 0. */
 #define STATE_INVALID	  (1U << 0)
 #define STATE_NEW	  (1U << 3)
 #define STATE_RELATED	  (1U << 2)
