@@ -107,6 +107,8 @@ def related(pid_a, pid_b, a, b, port, *command):
     enter(pid_b)
     raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMPV6 if family == socket.AF_INET6 else socket.IPPROTO_ICMP)
     raw.bind((b, 0))
+    listening = socket.socket(family, socket.SOCK_DGRAM)  # or B's kernel would complain by itself, too early
+    listening.bind((b, int(port)))
     ctypes.CDLL(None).setns(own, 0x40000000)
     asking.send(b"question")
     sport = asking.getsockname()[1]
