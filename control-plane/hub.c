@@ -16,7 +16,8 @@ struct hub {
 	char ifname[IFNAMSIZ];
 	enum wg_backend wanted, backend;
 	struct key private_key, public_key;
-	const struct root_statement *root;
+	struct root_statement
+		root; /* a copy: the trust that it came from is replaced by every new policy */
 	uint16_t listen_port;
 	struct addr hub6, hub4;
 	struct wg *wg; /* NULL while there is no interface */
@@ -36,11 +37,11 @@ int hub_new(const struct hub_options *options, struct hub **ret, struct err *err
 	snprintf(hub->ifname, sizeof(hub->ifname), "%s", options->ifname);
 	hub->wanted = options->backend;
 	hub->private_key = *options->private_key;
-	hub->root = options->root;
+	hub->root = *options->root;
 	hub->listen_port = options->listen_port;
-	hub->hub6 = hub_address6(&hub->root->overlay6);
-	if (addr_is_set(&hub->root->overlay4.addr))
-		hub->hub4 = hub_address4(&hub->root->overlay4);
+	hub->hub6 = hub_address6(&hub->root.overlay6);
+	if (addr_is_set(&hub->root.overlay4.addr))
+		hub->hub4 = hub_address4(&hub->root.overlay4);
 	r = key_public_curve25519(&hub->private_key, &hub->public_key);
 	if (r < 0)
 		return err_code(err, r, "the hub's WireGuard key is not valid");
@@ -176,12 +177,12 @@ static int set_firewall(struct hub *hub, struct err *err)
 	struct fw_desired desired = {
 		.role = FW_ROLE_HUB,
 		.mode = FW_MODE_OVERLAY,
-		.overlay6 = hub->root->overlay6,
-		.overlay4 = hub->root->overlay4,
+		.overlay6 = hub->root.overlay6,
+		.overlay4 = hub->root.overlay4,
 		.hub6 = hub->hub6,
 		.hub4 = hub->hub4,
-		.api_port = hub->root->api_port,
-		.enroll_port = hub->root->enroll_port,
+		.api_port = hub->root.api_port,
+		.enroll_port = hub->root.enroll_port,
 		.listen_port = hub->listen_port,
 	};
 	struct fw_plan plan;
@@ -226,16 +227,16 @@ static int set_addresses(struct hub *hub)
 static int set_routes(struct hub *hub)
 {
 	struct link_route route = {
-		.destination = hub->root->overlay6,
+		.destination = hub->root.overlay6,
 		.oif = hub->index,
 		.table = ROUTE_TABLE_MAIN,
 		.protocol = LINK_ROUTE_PROTOCOL,
 	};
 	int r = link_route_add(hub->link, &route);
 
-	if (r < 0 || !addr_is_set(&hub->root->overlay4.addr))
+	if (r < 0 || !addr_is_set(&hub->root.overlay4.addr))
 		return r;
-	route.destination = hub->root->overlay4;
+	route.destination = hub->root.overlay4;
 	return link_route_add(hub->link, &route);
 }
 
@@ -247,8 +248,8 @@ static int set_link(struct hub *hub, const char **ret_step)
 
 	*ret_step = "the MTU";
 	r = link_get(hub->link, hub->ifname, &info);
-	if (r == 0 && info.mtu != hub->root->mtu)
-		r = link_set_mtu(hub->link, hub->ifname, hub->root->mtu);
+	if (r == 0 && info.mtu != hub->root.mtu)
+		r = link_set_mtu(hub->link, hub->ifname, hub->root.mtu);
 	if (r < 0)
 		return r;
 	*ret_step = "the addresses";

@@ -22,7 +22,7 @@ struct hub_options {
 	const char *ifname;
 	enum wg_backend backend;
 	const struct key *private_key;
-	const struct root_statement *root; /* borrowed for the hub's life */
+	const struct root_statement *root; /* copied */
 	uint16_t listen_port;
 };
 
