@@ -152,9 +152,8 @@ static int add_audit_row(const struct audit_entry *entry, const uint8_t hash[32]
 	return 0;
 }
 
-/* Digits only; a missing one is the fallback. */
-static int query_number(struct http_request *request, const char *name, uint64_t fallback,
-			uint64_t *ret)
+int admin_query_number(struct http_request *request, const char *name, uint64_t fallback,
+		       uint64_t *ret)
 {
 	const char *text = http_query(request, name);
 	char *end;
@@ -175,8 +174,8 @@ static void audit_call(struct admin_call *call, struct reply *reply)
 	uint64_t after, limit;
 	int r;
 
-	if (query_number(call->request, "after", 0, &after) < 0 ||
-	    query_number(call->request, "limit", ADMIN_AUDIT_MAX, &limit) < 0) {
+	if (admin_query_number(call->request, "after", 0, &after) < 0 ||
+	    admin_query_number(call->request, "limit", ADMIN_AUDIT_MAX, &limit) < 0) {
 		reply_problem(reply, "bad-request",
 			      "cannot read the audit log: after and limit are numbers");
 		return;

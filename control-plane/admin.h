@@ -28,6 +28,10 @@ void admin_on_removed(struct control *control, const struct member *member);
 /* The program ends: nobody is answered any more. */
 void admin_forget_waits(struct control *control);
 
+/* A number in the query, digits only; a missing one is the fallback. -EINVAL. */
+int admin_query_number(struct http_request *request, const char *name, uint64_t fallback,
+		       uint64_t *ret);
+
 /* Handlers: fill reply, or keep the request and leave reply->status 0. */
 void admin_token_create_call(struct admin_call *call, struct reply *reply);
 void admin_token_list_call(struct admin_call *call, struct reply *reply);

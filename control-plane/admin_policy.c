@@ -226,11 +226,15 @@ void admin_policy_show_call(struct admin_call *call, struct reply *reply)
 	_cleanup_(policy_row_done) struct policy_row row = {0};
 	_cleanup_(policy_statement_done) struct policy_statement statement = {0};
 	_cleanup_(envelope_freep) struct envelope *envelope = NULL;
-	const char *version = http_query(call->request, "version");
 	char empty[] = "";
-	int r = store_policy_get(call->control->store, version ? strtoull(version, NULL, 10) : 0,
-				 &row);
+	uint64_t version;
+	int r = admin_query_number(call->request, "version", 0, &version);
 
+	if (r < 0) {
+		reply_problem(reply, "bad-request", "cannot show the policy: version is a number");
+		return;
+	}
+	r = store_policy_get(call->control->store, version, &row);
 	if (r == -ENOENT) {
 		reply_problem(reply, "not-found",
 			      version ? "there is no such policy version"

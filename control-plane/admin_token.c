@@ -197,7 +197,9 @@ static int revoke_each(const struct admin_call *call, struct listing *listing)
 			return r;
 		snprintf(listing->tokens[i].state, sizeof(listing->tokens[i].state), "%s",
 			 r == -EALREADY ? "used" : "revoked");
-		log_info("token for %s revoked by %s", listing->tokens[i].name, call->actor);
+		if (r == 0)
+			log_info("token for %s revoked by %s", listing->tokens[i].name,
+				 call->actor);
 	}
 	return 0;
 }

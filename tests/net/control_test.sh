@@ -163,6 +163,19 @@ out=$(agent two four enroll 2>&1)
 has "its token does not bring it back" "$out" "enroll 403 revoked|enroll 409"
 kill $POLLER 2>/dev/null
 
+# ---- tokens that are not used any more; questions that are none ----
+key token create --name s/five --labels role=x --out "$T/five.token" >/dev/null
+check "token revoke" sortie token revoke s/five
+out=$(agent one five enroll 2>&1)
+has "a revoked token: a clear refusal" "$out" "enroll 403 token-revoked"
+check_not "token revoke: none open any more" sortie token revoke s/five
+key token create --name s/six --labels role=x --not-after 1s --out "$T/six.token" >/dev/null
+wait_for 5 sh -c "'$B/sortie' --control '$SOCKET' token list --json | grep -q '\"expired\"'"
+out=$(agent one six enroll 2>&1)
+has "an expired token: a clear refusal" "$out" "enroll 403 token-expired"
+has "a version that is no number" "$(admin 'policy/show?version=x')" "bad-request"
+has "a policy version that there is not" "$(admin 'policy/show?version=7')" "not-found"
+
 # ---- suspend, resume ----
 check "suspend" sortie identity suspend s/two
 has "suspended: no lease" "$(admin 'identity?who=s/two')" '"state":"suspended"'
