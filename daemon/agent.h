@@ -179,6 +179,17 @@ void enroll_on_hubs(struct agent *agent, bool found);
 void enroll_forget_waiter(struct agent *agent, uint64_t id);
 void enroll_done(struct agent *agent);
 
+/* ---- enroll_check.c ---- */
+/* Without a packet and without a change; *ret_code is the problem's. */
+int enroll_check(struct agent *agent, const struct join_token *token, const char **ret_code,
+		 struct err *err);
+
+/* ---- enroll_request.c ---- */
+/* Makes keys and request in memory; -errno leaves nothing on disk. */
+int enroll_make_request(struct agent *agent, const struct join_token *token, struct err *err);
+/* Writes both, the token last: it is what says that the rest is complete. */
+int enroll_store_request(struct agent *agent, const struct join_token *token, struct err *err);
+
 /* ---- underlay.c: may the underlay be locked? ---- */
 bool underlay_examine(struct agent *agent, const struct desired *desired);
 

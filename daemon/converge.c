@@ -354,13 +354,19 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 
 	(void)sd_event_source_set_time_relative(source, TICK_US);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	if (agent->phase != AGENT_ENROLLED || !agent->converged)
+	if (agent->phase != AGENT_ENROLLED)
 		return 0;
-	check_time(agent);
 	agent->ticks++;
-	verify_firewall(agent);
-	if (agent->ticks % LOOK_TICKS == 0)
-		converge_and_log(agent);
+	if (agent->converged) {
+		check_time(agent);
+		verify_firewall(agent);
+	}
+	if (agent->ticks % LOOK_TICKS)
+		return 0;
+	converge_and_log(agent);
+	/* It failed when it began: only now there is something to ask through. */
+	if (agent->converged && !agent->probe.timer)
+		hubs_resolve(agent);
 	return 0;
 }
 

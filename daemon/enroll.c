@@ -22,7 +22,6 @@
 #define RETRY_LATER_MS	10000
 #define WAITER_MS	((LOCAL_ENROLL_SECONDS - 15) * 1000)
 #define ROTATE_FAILURES 3
-#define K3_ATTEMPTS	16
 #define JOIN_ROUNDS_MAX 6
 
 static void send_request(struct agent *agent);
@@ -356,185 +355,17 @@ void enroll_on_hubs(struct agent *agent, bool found)
 
 /* ---- the beginning ---- */
 
-static int make_k3(struct agent *agent, const struct join_token *token, struct err *err)
-{
-	int r = -EAGAIN;
-
-	/* One in 32,768 addresses is reserved. */
-	for (int i = 0; r == -EAGAIN && i < K3_ATTEMPTS; i++) {
-		signing_key_generate(&agent->k3);
-		r = identity_address(&token->network, &token->overlay6, &agent->k3.public_key,
-				     &agent->ipv6);
-	}
-	if (r < 0)
-		return err_code(err, r, "make an identity key: %s", strerror(-r));
-	agent->id = id_of_public_key(agent->k3.public_key.bytes);
-	key_generate_curve25519(&agent->k4);
-	return key_public_curve25519(&agent->k4, &agent->k4_public);
-}
-
-static int sign_identity(const struct agent *agent, const struct join_token *token, char **ret)
-{
-	struct identity_statement statement = {.network = token->network,
-					       .k3 = agent->k3.public_key,
-					       .k4 = agent->k4_public,
-					       .ipv6 = agent->ipv6,
-					       .created_at = clock_wall()};
-	struct signing_key join;
-	const struct signing_key *keys[] = {&agent->k3, &join};
-	_cleanup_(freep) char *payload = NULL;
-	int r;
-
-	token_join_key(token, &join);
-	statement.join_key = join.public_key;
-	payload = identity_encode(&statement);
-	r = payload ? envelope_sign(TYPE_IDENTITY, payload, strlen(payload), keys, 2, ret)
-		    : -ENOMEM;
-	signing_key_wipe(&join);
-	return r;
-}
-
-static int sign_k4(const struct agent *agent, const struct join_token *token, char **ret)
-{
-	const struct key_statement statement = {.network = token->network,
-						.identity = agent->id,
-						.generation = 1,
-						.k4 = agent->k4_public,
-						.not_before = clock_wall()};
-	const struct signing_key *keys[] = {&agent->k3};
-	_cleanup_(freep) char *payload = key_encode(&statement);
-
-	return payload ? envelope_sign(TYPE_KEY, payload, strlen(payload), keys, 1, ret) : -ENOMEM;
-}
-
-static int make_request(struct agent *agent, const struct join_token *token, struct err *err)
-{
-	struct enroll_request request = {0};
-	int r = make_k3(agent, token, err);
-
-	if (r == 0)
-		r = sign_identity(agent, token, &request.identity);
-	if (r == 0)
-		r = sign_k4(agent, token, &request.key);
-	if (r == 0) {
-		agent->enroll.request = enroll_request_encode(&request);
-		r = agent->enroll.request ? 0 : -ENOMEM;
-	}
-	enroll_request_done(&request);
-	return r;
-}
-
-/* The token comes last: it is what says that the rest is complete. */
-static int store_request(struct agent *agent, const struct join_token *token, struct err *err)
-{
-	struct join_token pins = *token;
-	char text[TOKEN_TEXT_MAX];
-	int r;
-
-	key_wipe(&pins.seed);
-	r = token_encode(&pins, text);
-	if (r == 0)
-		r = state_save_k3(agent->state, &agent->k3, err);
-	if (r == 0)
-		r = state_save_k4(agent->state, &agent->k4, err);
-	if (r == 0)
-		r = state_save(agent->state, STATE_PINS, text, strlen(text), err);
-	if (r == 0)
-		r = state_save(agent->state, STATE_REQUEST, agent->enroll.request,
-			       strlen(agent->enroll.request), err);
-	if (r == 0)
-		r = state_save(agent->state, STATE_INTERFACE, agent->options.join_interface,
-			       strlen(agent->options.join_interface), err);
-	if (r == 0)
-		r = token_encode(token, text);
-	if (r == 0)
-		r = state_save(agent->state, STATE_TOKEN, text, strlen(text), err);
-	sodium_memzero(text, sizeof(text));
-	return r;
-}
-
-static int check_interfaces(struct agent *agent, struct err *err)
-{
-	const char *names[] = {agent->options.interface, agent->options.join_interface};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (kernel_interface_index(agent->kernel, names[i]))
-			return err_code(
-				err, -EEXIST,
-				"enrol: interface %s exists already and is not ours: remove "
-				"it, or start sortied with another --%sinterface",
-				names[i], i ? "join-" : "");
-	return 0;
-}
-
-struct check {
-	const char *code;
-	int (*check)(struct agent *agent, const struct join_token *token, struct err *err);
-};
-
-static int check_clock(struct agent *agent, const struct join_token *token, struct err *err)
-{
-	if (agent_clock_sane(agent))
-		return 0;
-	return err_code(err, -ETIME, "enrol: this host's clock is far off: set it first");
-}
-
-static int check_expiry(struct agent *agent, const struct join_token *token, struct err *err)
-{
-	char text[TIME_TEXT_MAX];
-
-	if (clock_wall() < token->not_after)
-		return 0;
-	return err_code(err, -EKEYEXPIRED, "enrol: the token expired at %s: ask for a new one",
-			time_format(token->not_after, text));
-}
-
-static int check_names(struct agent *agent, const struct join_token *token, struct err *err)
-{
-	return check_interfaces(agent, err);
-}
-
-static int check_ranges(struct agent *agent, const struct join_token *token, struct err *err)
-{
-	int r = kernel_check_range(agent->kernel, &token->overlay6, agent->options.interface, err);
-
-	return r < 0 ? r
-		     : kernel_check_range(agent->kernel, &token->overlay4, agent->options.interface,
-					  err);
-}
-
-/* Everything that can be found out without a packet. */
-static const struct check checks[] = {
-	{"clock-off", check_clock},
-	{"token-expired", check_expiry},
-	{"interface-taken", check_names},
-	{"range-taken", check_ranges},
-};
-
-static int check_all(struct agent *agent, const struct join_token *token, const char **ret_code,
-		     struct err *err)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
-		int r = checks[i].check(agent, token, err);
-		if (r < 0) {
-			*ret_code = checks[i].code;
-			return r;
-		}
-	}
-	return 0;
-}
-
 static int start_new(struct agent *agent, const struct join_token *token, const char **ret_code,
 		     struct err *err)
 {
 	struct err ignored = {0};
-	int r = check_all(agent, token, ret_code, err);
+	int r = enroll_check(agent, token, ret_code, err);
 
 	if (r < 0)
 		return r;
-	r = make_request(agent, token, err);
+	r = enroll_make_request(agent, token, err);
 	if (r == 0)
-		r = store_request(agent, token, err);
+		r = enroll_store_request(agent, token, err);
 	if (r < 0) {
 		*ret_code = r == -ENOSPC || r == -EDQUOT ? "storage-full" : "internal";
 		enroll_done(agent);
