@@ -8,6 +8,8 @@ source "$(dirname "$0")/lib.sh"
 
 mkdir "$T/small" # for later: hosts see only what is mounted before they are made
 mount -t tmpfs -o size=3m tmpfs "$T/small"
+{ cat /etc/passwd; echo "sortie-sign:x:64999:64999::/:/bin/false"; } >"$T/passwd" # a host that has the signer's user
+mount --bind "$T/passwd" /etc/passwd
 host switch
 on switch ip link add br0 type bridge
 on switch ip link set br0 up
@@ -79,7 +81,10 @@ with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem
 sys.exit(0 if found else 1)
 PY
 check_not "the control plane's process does not hold K2" python3 "$T/holds_key" "$RUN_PID" "$STATE/keys/control"
-check "its signer's process does" python3 "$T/holds_key" "$(pgrep -P "$RUN_PID" -x sortie-sign)" "$STATE/keys/control"
+SIGNER=$(pgrep -P "$RUN_PID" -x sortie-sign)
+check "its signer's process does" python3 "$T/holds_key" "$SIGNER" "$STATE/keys/control"
+check "the signer has its own uid and no capability" sh -c "grep -q '^Uid:.64999.64999.64999.64999' /proc/$SIGNER/status && grep -q '^CapEff:.0*\$' /proc/$SIGNER/status"
+check "the signer has one socket and stderr, nothing else" test "$(ls "/proc/$SIGNER/fd" | xargs)" = "2 3"
 
 # ---- the underlay ----
 hub6=$(on hub ip -6 -o addr show dev sortie0 scope global | awk '{sub("/.*", "", $4); print $4}')
