@@ -2,7 +2,8 @@
 /*
  * The reading half of a netlink request, apart from the socket: bytes in, messages and a result out.
  *
- * Inside netlink/ only, and for its tests. Nothing in the bytes is trusted: lengths are checked before use.
+ * For netlink/, for the answers to firewall/'s batches, and for tests. Nothing in the bytes is trusted: lengths are checked
+ * before use.
  */
 #pragma once
 #include <stdbool.h>

@@ -39,7 +39,6 @@ static const struct {
 	{"netlink/route/", "netlink"},
 	{"libnftnl/", "firewall"},
 	{"libnetfilter_conntrack/", "netlink"},
-	{"libnetfilter_log/", "netlink"},
 	{"bpf/", "relay"},
 	{"yaml.h", "policy"},
 	{"sqlite3.h", "control-plane"},
