@@ -15,6 +15,9 @@ int agent_init(struct agent *agent, const struct agent_options *options, sd_even
 	agent->options = *options;
 	agent->event = event;
 	agent->probe.fd = -1;
+	sandbox_lock_memory(&agent->k3, sizeof(agent->k3));
+	sandbox_lock_memory(&agent->k4, sizeof(agent->k4));
+	sandbox_lock_memory(&agent->enroll.token, sizeof(agent->enroll.token));
 	r = flowlog_new(&agent->flowlog);
 	return r < 0 ? err_code(err, r, "out of memory") : 0;
 }
@@ -143,6 +146,9 @@ int agent_leave(struct agent *agent, struct err *err)
 	sync_stop(agent);
 	probe_stop(agent);
 	r = remove_kernel(agent, err);
+	/* Not half gone: the state still says what there is to remove the next time. */
+	if (r < 0)
+		return r;
 	enroll_done(agent);
 	hubs_done(agent);
 	desired_free(agent->desired);
@@ -158,5 +164,5 @@ int agent_leave(struct agent *agent, struct err *err)
 	agent->trouble[0] = '\0';
 	agent->n_pending = 0;
 	agent->enforce_pending = false;
-	return r < 0 ? r : state_clear(agent->state, err);
+	return state_clear(agent->state, err);
 }

@@ -240,10 +240,7 @@ int agent_load_network(struct agent *agent, struct err *err)
 		log_warning("the last answer in the state folder is not used: %s", err->text);
 	}
 	/* Without it nobody is a peer until the control plane has answered. */
-	r = load(agent, false, err);
-	sandbox_lock_memory(&agent->k3, sizeof(agent->k3));
-	sandbox_lock_memory(&agent->k4, sizeof(agent->k4));
-	return r;
+	return load(agent, false, err);
 }
 
 /* ---- news ---- */
