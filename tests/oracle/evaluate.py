@@ -123,7 +123,8 @@ class Host:
         self.world = world
         self.overlays, self.hubs, self.local = overlays, hubs, local
         self.containers, self.dnat_port, self.dnat_to = containers, dnat_port, dnat_to
-        self.flows = {}
+        self.flows = {}    # by what the initiator sent
+        self.answers = {}  # the same by what the other side sends
 
     # ---- connection tracking, as far as a verdict depends on it ----
 
@@ -161,17 +162,16 @@ class Host:
         return ("new", None)
 
     def find_reply(self, key):
-        for flow in self.flows.values():
-            target = flow.translated or (flow.origin[1], flow.origin[4])
-            if (target[0], flow.origin[0], flow.origin[2], target[1], flow.origin[3]) == key:
-                return flow
-        return None
+        return self.answers.get(key)
 
     def find(self, key):
         return self.flows.get(key)
 
     def remember(self, p, translated=None):
-        self.flows[self.key(p)] = Flow(self.key(p), translated, p.kind)
+        flow = Flow(self.key(p), translated, p.kind)
+        target = translated or (p.dst, flow.origin[4])
+        self.flows[flow.origin] = flow
+        self.answers.setdefault((target[0], p.src, p.protocol, target[1], flow.origin[3]), flow)
 
     # ---- the rules ----
 
