@@ -82,11 +82,12 @@ at() { # HOST ARGS...: the CLI against a workload's agent
 	"$B/sortie" --control "$T/control.sock" --socket "$T/$h.sock" "$@"
 }
 
-control_init() { # [ARGS...]: ENDPOINT=HOST:PORT where it is not the usual one
-	"$B/sortie-control" init --state "$T/control" --network demo --endpoint "${ENDPOINT:-$HUB4:$HUB_PORT}" "$@"
+# ENDPOINT=HOST:PORT and CONTROL_STATE=DIR where they are not the usual ones
+control_init() { # [ARGS...]
+	"$B/sortie-control" init --state "${CONTROL_STATE:-$T/control}" --network demo --endpoint "${ENDPOINT:-$HUB4:$HUB_PORT}" "$@"
 }
 control_start() { # [ARGS...]: started so that CONTROL_PID is the program itself, also to signals
-	nsenter -t "${PIDS[hub]}" -n -m -- "$B/sortie-control" run --state "$T/control" --socket "$T/control.sock" --bpffs "$T/bpf" "$@" >>"$T/control.log" 2>&1 &
+	nsenter -t "${PIDS[hub]}" -n -m -- "$B/sortie-control" run --state "${CONTROL_STATE:-$T/control}" --socket "$T/control.sock" --bpffs "$T/bpf" "$@" >>"$T/control.log" 2>&1 &
 	CONTROL_PID=$!
 	wait_for 15 sortie identity list
 }

@@ -10,7 +10,7 @@ PORT=7000
 
 sites_up
 control_init >/dev/null
-control_run || fail "control plane runs"
+control_run || exit 1
 declare -A V4=() V6=()
 for name in $WORKLOADS; do
 	h=${name#*/}
