@@ -47,44 +47,68 @@ static int64_t now_ns(void)
 
 /* ---- a policy of n tuples ---- */
 
-static struct addr address(int family, size_t i)
+/* Addresses are hashes: their order says nothing about the order of peers. */
+static uint64_t scramble(uint64_t value)
 {
+	value = (value + 1) * 0x9e3779b97f4a7c15ULL;
+	return value ^ value >> 29;
+}
+
+static struct addr address(int family, size_t i, size_t n)
+{
+	/* 7919 and n have no common divisor: every peer gets an address of its own */
+	size_t place = n % 7919 ? i * 7919 % n : i;
+	uint64_t random = scramble(i);
 	struct addr addr;
 	char text[64];
 
 	if (family == AF_INET)
-		(void)snprintf(text, sizeof(text), "10.77.%zu.%zu", i / 250 + 1, i % 250 + 1);
+		(void)snprintf(text, sizeof(text), "10.77.%zu.%zu", place / 250 + 1,
+			       place % 250 + 1);
 	else
-		(void)snprintf(text, sizeof(text), "fd12:3456:789a:%zx:%zx:%zx:%zx:%zx", i + 16,
-			       i * 7919 % 65521, i * 104729 % 65521, i * 1299709 % 65521, i + 1);
+		(void)snprintf(text, sizeof(text), "fd12:3456:789a:%x:%x:%x:%x:%zx",
+			       (unsigned int)(random & 0xfff) + 16,
+			       (unsigned int)(random >> 12 & 0xffff),
+			       (unsigned int)(random >> 28 & 0xffff),
+			       (unsigned int)(random >> 44 & 0xffff), i + 1);
 	if (addr_parse(text, &addr) < 0)
 		die("address", text);
 	return addr;
 }
 
+/* In the order in which policy_resolve() returns them: by direction, peer, port. */
+static void fill_tuples(struct fw_tuple *tuples, size_t n, size_t n_peers)
+{
+	size_t per_peer = n / n_peers / 2;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t half = i % (n / 2);
+		uint16_t port = (uint16_t)(1000 + half % per_peer);
+
+		tuples[i] = (struct fw_tuple){.peer = (uint32_t)(half / per_peer),
+					      .inbound = i < n / 2,
+					      .protocol = IPPROTO_TCP,
+					      .port_low = port,
+					      .port_high = port};
+	}
+}
+
+/* n is a multiple of TUPLES_PER_PEER */
 static void make_world(size_t n, struct world *ret)
 {
-	size_t n_peers = (n + TUPLES_PER_PEER - 1) / TUPLES_PER_PEER, n_tuples = n / 2;
+	size_t n_peers = n / TUPLES_PER_PEER, n_tuples = n / 2;
 	struct fw_desired *desired = &ret->desired;
 
-	ret->peers = calloc(n_peers, sizeof(*ret->peers));
-	ret->tuples = calloc(n_tuples, sizeof(*ret->tuples));
-	if (!ret->peers || !ret->tuples)
-		die("world", "out of memory");
+	ret->peers = calloc(n_peers + 1, sizeof(*ret->peers));
+	ret->tuples = calloc(n_tuples + 1, sizeof(*ret->tuples));
+	if (!ret->peers || !ret->tuples || !n_peers || n % TUPLES_PER_PEER)
+		die("world", "a multiple of 100 is wanted");
 	for (size_t i = 0; i < n_peers; i++)
-		ret->peers[i] = (struct fw_peer){.ipv6 = address(AF_INET6, i),
-						 .ipv4 = address(AF_INET, i),
+		ret->peers[i] = (struct fw_peer){.ipv6 = address(AF_INET6, i, n_peers),
+						 .ipv4 = address(AF_INET, i, n_peers),
 						 .number = (uint32_t)i + 1,
 						 .lease_s = LEASE_S};
-	for (size_t i = 0; i < n_tuples; i++) {
-		uint16_t port = (uint16_t)(1000 + i / n_peers);
-
-		ret->tuples[i] = (struct fw_tuple){.peer = (uint32_t)(i % n_peers),
-						   .inbound = i % 2,
-						   .protocol = IPPROTO_TCP,
-						   .port_low = port,
-						   .port_high = port};
-	}
+	fill_tuples(ret->tuples, n_tuples, n_peers);
 	*desired = (struct fw_desired){.ifname = "sortie0",
 				       .mode = FW_MODE_OVERLAY,
 				       .api_port = 4280,
@@ -127,10 +151,13 @@ static int run_apply(size_t n)
 
 /* ---- a change of ten ---- */
 
+/* Five grants, ten elements: the last port of five peers becomes another one, and back. */
 static void exchange(struct world *world, bool back)
 {
+	size_t per_peer = TUPLES_PER_PEER / 4, n_peers = world->desired.n_peers;
+
 	for (size_t i = 0; i < DELTA / 2; i++) {
-		struct fw_tuple *tuple = &world->tuples[i * 97 % world->desired.n_tuples];
+		struct fw_tuple *tuple = &world->tuples[(i * 97 % n_peers + 1) * per_peer - 1];
 
 		tuple->port_low = tuple->port_high =
 			(uint16_t)(back ? tuple->port_low - 30000 : tuple->port_low + 30000);
