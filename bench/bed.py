@@ -72,15 +72,17 @@ class Bed:
 class Agent:
     """sortied on a host, for one identity after the other."""
 
-    def __init__(self, bed, host):
+    def __init__(self, bed, host, folder=None):
+        """folder: programs, and in lib/ libraries, that are taken instead of the build's."""
         self.bed, self.host = bed, host
         self.socket = f"{bed.run}/{host}.sock"
         self.log = f"{bed.run}/{host}.log"
         with open(self.log, "a") as log:  # nsenter becomes the program: the process is the agent itself
             self.process = subprocess.Popen(
-                bed.enter(host) + [f"{bed.build}/sortied", "--state", f"{bed.state}/{host}", "--socket", self.socket,
+                bed.enter(host) + [f"{folder or bed.build}/sortied", "--state", f"{bed.state}/{host}", "--socket", self.socket,
                                    "--hosts", f"{bed.run}/{host}.hosts"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=dict(os.environ, LD_LIBRARY_PATH=f"{folder}/lib") if folder else None)
         wait_for(15, lambda: os.path.exists(self.socket), f"{host}: the agent's socket")
 
     def enroll(self, name, labels):
