@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "daemon/agent.h"
 #include <errno.h>
+#include <malloc.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,8 @@ static void accept_answer(struct agent *agent, const struct ipc_call_done *done)
 	news = agent->view->revision != before || agent->applied != agent->view->revision;
 	if (agent_converge(agent, &err) < 0)
 		log_error("%s", err.text);
+	/* Decoding an answer takes several times what stays of it: with 100 peers 1.4 MB go back to the system. */
+	(void)malloc_trim(0);
 	if (boot_id[0] && strcmp(boot_id, agent->view->boot_id) != 0)
 		readd_peers(agent);
 	if (agent->view->self_revoked)
