@@ -7,15 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The first place whose id is not less than id. */
-static size_t place_of(const struct tombstones *tombstones, const struct id *id)
+/* The first place in n sorted ids whose id is not less than id. */
+static size_t place_of(const struct id *sorted, size_t n, const struct id *id)
 {
-	size_t low = 0, high = tombstones->n;
+	size_t low = 0, high = n;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (id_compare(&tombstones->sorted[middle], id) < 0)
+		if (id_compare(&sorted[middle], id) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -23,27 +23,44 @@ static size_t place_of(const struct tombstones *tombstones, const struct id *id)
 	return low;
 }
 
+static bool have(const struct id *sorted, size_t n, const struct id *id)
+{
+	size_t place = place_of(sorted, n, id);
+
+	return place < n && id_equal(&sorted[place], id);
+}
+
 bool tombstones_have(const struct tombstones *tombstones, const struct id *id)
 {
-	size_t place = place_of(tombstones, id);
+	return have(tombstones->sorted, tombstones->n, id);
+}
 
-	return place < tombstones->n && id_equal(&tombstones->sorted[place], id);
+bool tombstones_have_text(const struct tombstones *tombstones, const struct id *text)
+{
+	return have(tombstones->texts, tombstones->n, text);
+}
+
+static int grow_ids(struct id **ids, size_t n)
+{
+	struct id *longer = reallocarray(*ids, n, sizeof(**ids));
+
+	if (!longer)
+		return -ENOMEM;
+	*ids = longer;
+	return 0;
 }
 
 static int grow(struct tombstones *tombstones)
 {
 	size_t n = tombstones->allocated ? 2 * tombstones->allocated : 64;
-	struct id *sorted;
 	struct tombstone *arrived;
 
 	if (tombstones->n < tombstones->allocated)
 		return 0;
 	if (tombstones->n == TOMBSTONES_MAX)
 		return -ENOMEM;
-	sorted = reallocarray(tombstones->sorted, n, sizeof(*sorted));
-	if (!sorted)
+	if (grow_ids(&tombstones->sorted, n) < 0 || grow_ids(&tombstones->texts, n) < 0)
 		return -ENOMEM;
-	tombstones->sorted = sorted;
 	arrived = reallocarray(tombstones->arrived, n, sizeof(*arrived));
 	if (!arrived)
 		return -ENOMEM;
@@ -52,17 +69,24 @@ static int grow(struct tombstones *tombstones)
 	return 0;
 }
 
-int tombstones_add(struct tombstones *tombstones, const struct id *id, int64_t at)
+/* There is room for one more. */
+static void insert(struct id *sorted, size_t n, const struct id *id)
 {
-	size_t place = place_of(tombstones, id);
+	size_t place = place_of(sorted, n, id);
 
+	memmove(&sorted[place + 1], &sorted[place], (n - place) * sizeof(sorted[0]));
+	sorted[place] = *id;
+}
+
+int tombstones_add(struct tombstones *tombstones, const struct id *id, int64_t at,
+		   const struct id *text)
+{
 	if (tombstones_have(tombstones, id))
 		return 0;
 	if (grow(tombstones) < 0)
 		return -ENOMEM;
-	memmove(&tombstones->sorted[place + 1], &tombstones->sorted[place],
-		(tombstones->n - place) * sizeof(tombstones->sorted[0]));
-	tombstones->sorted[place] = *id;
+	insert(tombstones->sorted, tombstones->n, id);
+	insert(tombstones->texts, tombstones->n, text);
 	tombstones->arrived[tombstones->n++] = (struct tombstone){*id, at};
 	return 0;
 }
@@ -133,6 +157,7 @@ int tombstones_reach(const struct tombstones *tombstones, size_t n, const uint8_
 void tombstones_done(struct tombstones *tombstones)
 {
 	free(tombstones->sorted);
+	free(tombstones->texts);
 	free(tombstones->arrived);
 	*tombstones = (struct tombstones){0};
 }

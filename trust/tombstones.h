@@ -19,13 +19,17 @@ struct tombstone {
 };
 
 struct tombstones {
-	struct id *sorted;	   /* owned */
+	struct id *sorted; /* owned */
+	struct id *texts;  /* owned: SHA-256 of the envelopes that were verified, sorted, n too */
 	struct tombstone *arrived; /* owned */
 	size_t n, allocated;
 };
 
-/* Known already is success. -ENOMEM, also at TOMBSTONES_MAX. */
-int tombstones_add(struct tombstones *tombstones, const struct id *id, int64_t at);
+/* text: SHA-256 of the verified envelope. Known already is success. -ENOMEM, also at TOMBSTONES_MAX. */
+int tombstones_add(struct tombstones *tombstones, const struct id *id, int64_t at,
+		   const struct id *text);
+/* Was exactly this envelope verified and added? Every answer repeats all of them. */
+bool tombstones_have_text(const struct tombstones *tombstones, const struct id *text);
 bool tombstones_have(const struct tombstones *tombstones, const struct id *id);
 void tombstones_hash(const struct tombstones *tombstones, uint8_t ret[32]);
 /*

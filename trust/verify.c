@@ -284,10 +284,15 @@ int trust_accept_tombstone(struct trust *trust, const char *envelope, size_t len
 {
 	_cleanup_(envelope_freep) struct envelope *parsed = NULL;
 	struct tombstone_statement statement;
+	struct id text;
 	int r = trust_check_root(trust, err);
 
-	if (r == 0)
-		r = envelope_parse(envelope, length, TYPE_TOMBSTONE, &parsed, err);
+	if (r < 0)
+		return r;
+	(void)crypto_hash_sha256(text.bytes, (const uint8_t *)envelope, length);
+	if (tombstones_have_text(&trust->tombstones, &text))
+		return 0;
+	r = envelope_parse(envelope, length, TYPE_TOMBSTONE, &parsed, err);
 	if (r == 0 && !may_revoke(trust, parsed))
 		r = err_code(err, -EKEYREJECTED,
 			     "tombstone: signed neither by the control key nor a policy key");
@@ -297,7 +302,7 @@ int trust_accept_tombstone(struct trust *trust, const char *envelope, size_t len
 		r = trust_check_network(trust, &statement.network, "tombstone", err);
 	if (r < 0)
 		return r;
-	if (tombstones_add(&trust->tombstones, &statement.identity, statement.at) < 0)
+	if (tombstones_add(&trust->tombstones, &statement.identity, statement.at, &text) < 0)
 		return err_code(err, -ENOMEM, "tombstone: no room, at %zu", trust->tombstones.n);
 	return 0;
 }

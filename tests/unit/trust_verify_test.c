@@ -397,6 +397,27 @@ static void test_root_takes_keys_away(void **state)
 	assert_non_null(trust_policy(w->trust));
 }
 
+/* Every answer repeats the whole list: exactly those bytes were verified, and hold under later keys too. */
+static void test_tombstone_known(void **state)
+{
+	_cleanup_(world_freep) struct world *w = world_new();
+	struct tombstone_statement statement = {w->network, w->a.id, NOW, "gone"};
+	struct tombstone_statement other = {w->network, w->b.id, NOW, "gone"};
+	struct signing_key fresh = make_key(52), old = w->k2;
+	_cleanup_(freep) char *text = sign_as(TOMBSTONE, &statement, &old, NULL);
+	_cleanup_(freep) char *unknown = sign_as(TOMBSTONE, &other, &old, NULL);
+	struct err err = {0};
+
+	assert_int_equal(trust_accept_tombstone(w->trust, text, strlen(text), &err), 0);
+	w->root.control_key = fresh.public_key;
+	expect_root(w, 4, 1280, 0);
+	assert_int_equal(trust_accept_tombstone(w->trust, text, strlen(text), &err), 0);
+	assert_int_equal(trust_accept_tombstone(w->trust, unknown, strlen(unknown), &err),
+			 -EKEYREJECTED);
+	text[strlen(text) - 1] = ' '; /* other bytes are other bytes */
+	assert_true(trust_accept_tombstone(w->trust, text, strlen(text), &err) < 0);
+}
+
 static void test_before_the_root(void **state)
 {
 	_cleanup_(world_freep) struct world *w = world_new();
@@ -511,6 +532,7 @@ int main(void)
 		cmocka_unit_test(test_revoked_enroller),
 		cmocka_unit_test(test_no_scope),
 		cmocka_unit_test(test_revoked),
+		cmocka_unit_test(test_tombstone_known),
 		cmocka_unit_test(test_tombstones_hash),
 		cmocka_unit_test(test_floor),
 		cmocka_unit_test(test_root_versions),
