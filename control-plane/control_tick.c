@@ -141,6 +141,7 @@ static void heal_hub(struct control *control)
 static void watch_hub(struct control *control)
 {
 	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
+	struct mono now = clock_mono();
 	int r = hub_read(control->hub, &device);
 
 	if (r < 0) {
@@ -154,7 +155,7 @@ static void watch_hub(struct control *control)
 
 		if (!peer)
 			control->hub_dirty = true; /* somebody took it away */
-		else if (hub_watch_look(&member->watch, peer))
+		else if (hub_watch_look(&member->watch, peer, now))
 			control->relay_dirty = true;
 	}
 }

@@ -11,16 +11,23 @@ static bool is_real(const struct hub_watch *watch, const struct wg_peer *peer)
 	return endpoint_equal(&peer->endpoint, &watch->seen) && peer->rx_bytes > watch->rx_bytes;
 }
 
-bool hub_watch_look(struct hub_watch *watch, const struct wg_peer *peer)
+bool hub_watch_look(struct hub_watch *watch, const struct wg_peer *peer, struct mono now)
 {
-	bool changed = is_real(watch, peer) && !endpoint_equal(&peer->endpoint, &watch->confirmed);
+	const struct hub_watch before = *watch;
+	bool real = is_real(watch, peer);
 
-	if (changed)
+	if (real || watch->heard.us == 0)
+		watch->heard = now;
+	watch->silent = mono_diff_ms(now, watch->heard) > HUB_WATCH_SILENT_SECONDS * 1000;
+	if (watch->silent)
+		watch->confirmed = (struct endpoint){0};
+	else if (real)
 		watch->confirmed = peer->endpoint;
 	watch->seen = peer->endpoint;
 	watch->handshake_at = peer->last_handshake_at;
 	watch->rx_bytes = peer->rx_bytes;
-	return changed;
+	return watch->silent != before.silent ||
+	       !endpoint_equal(&watch->confirmed, &before.confirmed);
 }
 
 void hub_watch_reset(struct hub_watch *watch)

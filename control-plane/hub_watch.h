@@ -8,19 +8,25 @@
  *  - when it advances, the endpoint of that moment;
  *  - between handshakes a changed endpoint (NAT rebind) once it has stood for two looks while more data came from it:
  *    replays are refused by then, since the peer's newest timestamp is known.
+ * A peer of which nothing new came for longer than a session lives has no endpoint: its NAT may have given it away.
  */
 #pragma once
 #include <stdbool.h>
+#include "common/clock.h"
 #include "netlink/wireguard.h"
 
+#define HUB_WATCH_SILENT_SECONDS 180
+
 struct hub_watch {
-	struct endpoint confirmed; /* unset: none yet */
+	struct endpoint confirmed; /* unset: none yet, or silent */
 	struct endpoint seen;	   /* at the last look */
 	int64_t handshake_at;
 	uint64_t rx_bytes;
+	struct mono heard; /* last sign of life; the first look counts as one */
+	bool silent;
 };
 
-/* Looks at the peer; true when confirmed has changed. */
-bool hub_watch_look(struct hub_watch *watch, const struct wg_peer *peer);
+/* Looks at the peer; true when confirmed or silent has changed. */
+bool hub_watch_look(struct hub_watch *watch, const struct wg_peer *peer, struct mono now);
 /* The interface or the key is new: its handshakes count from the beginning. confirmed is kept until then. */
 void hub_watch_reset(struct hub_watch *watch);

@@ -2,6 +2,9 @@
 /*
  * Differences between the inventory and what the relay's maps were told.
  *
+ * A site whose endpoint another site still holds gets none: it is asked for again at every sync, because what frees it
+ * (the holder moves, falls silent, goes) is a change that leads to one.
+ *
  * Site numbers index the arrays here. A pair's expiry is that of the shorter lease; it is pushed again when either
  * site's lease changed.
  */
@@ -10,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/clock.h"
+#include "common/log.h"
 #include "relay/relay.h"
 
 #define SITES (RELAY_SITES_MAX + 1)
@@ -17,7 +21,9 @@
 struct pushed_site {
 	bool set;
 	struct key key;
-	struct endpoint endpoint;
+	struct endpoint endpoint; /* unset: not known to have one */
+	bool has_none;		  /* known to have none */
+	struct endpoint refused;  /* is another site's; logged */
 	int64_t lease_not_after;
 };
 
@@ -100,13 +106,86 @@ static int push_site(struct relay_feed *feed, const struct member *member, int64
 		site->key = member->row.k4;
 		site->lease_not_after = member->row.lease_not_after;
 	}
-	if (addr_is_set(&member->watch.confirmed.addr) &&
-	    !endpoint_equal(&site->endpoint, &member->watch.confirmed)) {
-		r = relay_site_endpoint(feed->relay, member->row.site, &member->watch.confirmed);
-		if (r == 0)
-			site->endpoint = member->watch.confirmed;
+	return 0;
+}
+
+/* ---- endpoints ---- */
+
+static int forget_endpoint(struct relay_feed *feed, uint32_t number)
+{
+	struct pushed_site *site = &feed->sites[number];
+	int r = site->has_none ? 0 : relay_site_endpoint(feed->relay, number, NULL);
+
+	if (r == 0) {
+		site->endpoint = (struct endpoint){0};
+		site->has_none = true;
 	}
 	return r;
+}
+
+/* 0 also where there is nothing to set. */
+static int set_endpoint(struct relay_feed *feed, const struct member *member)
+{
+	struct pushed_site *site = &feed->sites[member->row.site];
+	const struct endpoint *wanted = &member->watch.confirmed;
+	int r;
+
+	if (!addr_is_set(&wanted->addr) || endpoint_equal(&site->endpoint, wanted))
+		return 0;
+	r = relay_site_endpoint(feed->relay, member->row.site, wanted);
+	if (r == 0) {
+		site->endpoint = *wanted;
+		site->has_none = false;
+		site->refused = (struct endpoint){0};
+	}
+	return r;
+}
+
+/* A site that has moved is not where it was, so what it had is free, also while it cannot have what it wants yet. */
+static int move_endpoint(struct relay_feed *feed, const struct member *member)
+{
+	int r;
+
+	if (member->watch.silent)
+		return forget_endpoint(feed, member->row.site);
+	r = set_endpoint(feed, member);
+	return r == -EADDRINUSE ? forget_endpoint(feed, member->row.site) : r;
+}
+
+static int retry_endpoint(struct relay_feed *feed, const struct member *member)
+{
+	struct pushed_site *site = &feed->sites[member->row.site];
+	const struct endpoint *wanted = &member->watch.confirmed;
+	int r = set_endpoint(feed, member);
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (r != -EADDRINUSE)
+		return r;
+	if (!endpoint_equal(&site->refused, wanted))
+		log_warning("relay: %s comes from %s, which is another site's until that has been "
+			    "silent for %d s; nobody reaches it until then",
+			    member->row.name, endpoint_format(wanted, text),
+			    HUB_WATCH_SILENT_SECONDS);
+	site->refused = *wanted;
+	return 0;
+}
+
+/* Two rounds: the first frees whatever the second needs, so sites that swapped endpoints both get theirs. */
+static int push_endpoints(struct relay_feed *feed, const struct inventory *inventory, int64_t now)
+{
+	int r, result = 0;
+
+	for (unsigned int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < inventory->n; i++) {
+			const struct member *member = inventory->members[i];
+
+			if (!admitted(member, now) || !feed->sites[member->row.site].set)
+				continue;
+			r = round == 0 ? move_endpoint(feed, member) : retry_endpoint(feed, member);
+			result = r < 0 ? r : result;
+		}
+	}
+	return result;
 }
 
 static int drop_site(struct relay_feed *feed, uint32_t site)
@@ -187,6 +266,8 @@ static int open_what_began(struct relay_feed *feed, const struct inventory *inve
 		r = push_site(feed, member, now, &changed[member->row.site]);
 		result = r < 0 ? r : result;
 	}
+	r = push_endpoints(feed, inventory, now);
+	result = r < 0 ? r : result;
 	for (size_t i = 0; i < inventory->n; i++) {
 		const struct member *a = inventory->members[i];
 

@@ -87,12 +87,51 @@ static void test_endpoints(void **state)
 				break;
 			if (stories[i].looks[j].reset)
 				hub_watch_reset(&watch);
-			changed = hub_watch_look(&watch, &peer);
+			changed = hub_watch_look(&watch, &peer, (struct mono){1000000});
 			if (!endpoint_equal(&watch.confirmed, &expected))
 				fail_msg("%s: look %zu", stories[i].what, j);
 			assert_int_equal(changed, !endpoint_equal(&before, &watch.confirmed));
 		}
 	}
+}
+
+/* Silence, in seconds after the first look: the endpoint goes after 180 and comes back with the peer. */
+static void test_silence(void **state)
+{
+	static const struct {
+		int64_t second;
+		int64_t handshake_at;
+		uint64_t rx_bytes;
+		bool changed, silent;
+	} looks[] = {
+		{0, 5, 300, true, false},	{179, 5, 300, false, false},
+		{180, 5, 300, false, false},	{181, 5, 300, true, true},
+		{182, 5, 300, false, true},	{500, 5, 300, false, true},
+		{501, 900, 450, true, false},	{600, 900, 482, false, false},
+		{780, 900, 482, false, false},	/* 180 since the data */
+		{1900, 900, 514, false, false}, /* nobody looked for long; it was there */
+		{2081, 900, 514, true, true},
+	};
+	struct hub_watch watch = {0}, never = {0};
+	const struct wg_peer nobody = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(looks); i++) {
+		const struct wg_peer peer = {
+			.endpoint = endpoint(SITE),
+			.last_handshake_at = looks[i].handshake_at,
+			.rx_bytes = looks[i].rx_bytes,
+		};
+		struct mono now = {(looks[i].second + 1000) * 1000000};
+
+		if (hub_watch_look(&watch, &peer, now) != looks[i].changed ||
+		    watch.silent != looks[i].silent ||
+		    addr_is_set(&watch.confirmed.addr) == looks[i].silent)
+			fail_msg("at %lld s", (long long)looks[i].second);
+	}
+	assert_false(hub_watch_look(&never, &nobody, (struct mono){1000000}));
+	assert_false(hub_watch_look(&never, &nobody, (struct mono){181000000}));
+	assert_true(hub_watch_look(&never, &nobody, (struct mono){181001000}));
+	assert_true(never.silent);
 }
 
 /* ---- nonces ---- */
@@ -355,11 +394,11 @@ static void test_signer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_endpoints),  cmocka_unit_test(test_nonces),
-		cmocka_unit_test(test_clock_step), cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_pairs),	   cmocka_unit_test(test_endpoint_texts),
-		cmocka_unit_test(test_ranges),	   cmocka_unit_test(test_init_refuses),
-		cmocka_unit_test(test_signer),
+		cmocka_unit_test(test_endpoints),      cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_nonces),	       cmocka_unit_test(test_clock_step),
+		cmocka_unit_test(test_limit),	       cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_endpoint_texts), cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_init_refuses),   cmocka_unit_test(test_signer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
