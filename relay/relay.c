@@ -341,6 +341,22 @@ int relay_pair_remove(struct relay *relay, uint32_t a, uint32_t b)
 	return 0;
 }
 
+int relay_site_pairs(struct relay *relay, uint32_t site, uint16_t ret[RELAY_CANDIDATES_MAX],
+		     size_t *ret_n)
+{
+	struct relay_candidates list = {0};
+	if (!site_valid(site))
+		return -EINVAL;
+	int r = get(relay, MAP_CANDIDATES, &site, &list);
+	if (r < 0)
+		return r;
+	if (list.count > RELAY_LIST_MAX)
+		return -EBADMSG;
+	memcpy(ret, list.sites, list.count * sizeof(*ret));
+	*ret_n = list.count;
+	return 0;
+}
+
 static int counter_sum(struct relay *relay, uint32_t counter, uint64_t *ret)
 {
 	int cpus = libbpf_num_possible_cpus();

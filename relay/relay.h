@@ -11,6 +11,7 @@
  */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "common/addr.h"
 #include "common/cleanup.h"
@@ -44,6 +45,13 @@ int relay_site_remove(struct relay *relay, uint32_t site); /* and its sessions' 
 /* Both directions. Removing a pair cuts running sessions at the next packet. */
 int relay_pair_set(struct relay *relay, uint32_t a, uint32_t b, struct mono expires);
 int relay_pair_remove(struct relay *relay, uint32_t a, uint32_t b);
+/*
+ * The sites that a site may have pairs with, as the maps have it, in no order; also of a site that is gone. It is how
+ * one finds what an earlier process left: a direction that stands is in the list of the site where it starts, whatever
+ * became of that process. -EBADMSG where the list cannot be ours.
+ */
+int relay_site_pairs(struct relay *relay, uint32_t site, uint16_t ret[RELAY_CANDIDATES_MAX],
+		     size_t *ret_n);
 
 struct relay_counters {
 	uint64_t forwarded_packets, forwarded_bytes;

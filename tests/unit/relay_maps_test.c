@@ -213,6 +213,49 @@ static void test_swap(void **unused)
 	assert_int_equal(owner_of(&second), 1);
 }
 
+static void assert_pairs(uint32_t site, const uint16_t *expected, size_t n_expected)
+{
+	uint16_t sites[RELAY_CANDIDATES_MAX];
+	size_t n = 999;
+	assert_int_equal(relay_site_pairs(relay, site, sites, &n), 0);
+	assert_int_equal(n, n_expected);
+	for (size_t i = 0; i < n_expected; i++) {
+		bool found = false;
+		for (size_t j = 0; j < n; j++)
+			found = found || sites[j] == expected[i];
+		assert_true(found);
+	}
+}
+
+/* What stands is listed on both sides, whether the sites themselves do or not; another process sees the same. */
+static void test_site_pairs(void **unused)
+{
+	static const uint16_t of_1[] = {2, 4096}, of_2[] = {1}, of_4096[] = {1};
+	uint16_t sites[RELAY_CANDIDATES_MAX];
+	size_t n = 999;
+	if (!permitted)
+		skip();
+	assert_pairs(1, NULL, 0);
+	site_up(1);
+	assert_int_equal(relay_pair_set(relay, 1, 3, BED_ALWAYS), 0);
+	assert_int_equal(relay_pair_set(relay, 1, 2, BED_ALWAYS), 0);
+	assert_int_equal(relay_pair_set(relay, RELAY_SITES_MAX, 1, BED_ALWAYS), 0);
+	assert_int_equal(relay_pair_set(relay, 1, 2, BED_ALWAYS), 0); /* renewed, not doubled */
+	assert_int_equal(relay_pair_remove(relay, 3, 1), 0);
+	relay_close(relay);
+	assert_int_equal(relay_open(BED_DIR, &relay), 0);
+	assert_pairs(1, of_1, 2);
+	assert_pairs(2, of_2, 1);
+	assert_pairs(3, NULL, 0);
+	assert_pairs(RELAY_SITES_MAX, of_4096, 1);
+	assert_int_equal(relay_site_remove(relay, 1), 0);
+	assert_pairs(1, NULL, 0);
+	assert_pairs(2, NULL, 0);
+	assert_int_equal(relay_site_pairs(relay, 0, sites, &n), -EINVAL);
+	assert_int_equal(relay_site_pairs(relay, RELAY_SITES_MAX + 1, sites, &n), -EINVAL);
+	assert_int_equal(n, 999);
+}
+
 static void test_limits(void **unused)
 {
 	if (!permitted)
@@ -263,6 +306,7 @@ int main(void)
 		EACH(test_owner),
 		EACH(test_endpoints),
 		EACH(test_swap),
+		EACH(test_site_pairs),
 		EACH(test_limits),
 	};
 	return cmocka_run_group_tests(tests, group_start, NULL);
