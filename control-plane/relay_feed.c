@@ -17,6 +17,7 @@
 #include "relay/relay.h"
 
 #define SITES (RELAY_SITES_MAX + 1)
+#define WORDS (SITES / 64 + 1)
 
 struct pushed_site {
 	bool set;
@@ -29,9 +30,9 @@ struct pushed_site {
 
 struct relay_feed {
 	struct relay *relay;
-	bool cleaned; /* leftovers of an earlier process are gone */
+	bool adopted; /* what an earlier process left is known, or gone */
 	struct pushed_site sites[SITES];
-	uint8_t pairs[SITES][SITES / 8 + 1]; /* bit (low, high), low < high */
+	uint64_t pairs[SITES][WORDS]; /* may stand in the maps: bit (low, high), low < high */
 };
 
 int relay_feed_open(const char *bpffs_dir, const struct key *hub_key, uint16_t hub_port,
@@ -64,13 +65,13 @@ const char *relay_feed_attachment(const struct relay_feed *feed)
 	return feed ? relay_attachment(feed->relay) : "none";
 }
 
-/* The byte and mask of a pair. */
-static uint8_t *pair_byte(struct relay_feed *feed, uint32_t a, uint32_t b, uint8_t *ret_mask)
+/* The word and the bit of a pair. */
+static uint64_t *pair_word(struct relay_feed *feed, uint32_t a, uint32_t b, uint64_t *ret_bit)
 {
 	uint32_t low = a < b ? a : b, high = a < b ? b : a;
 
-	*ret_mask = (uint8_t)(1U << (high % 8));
-	return &feed->pairs[low][high / 8];
+	*ret_bit = UINT64_C(1) << (high % 64);
+	return &feed->pairs[low][high / 64];
 }
 
 static struct mono expiry(int64_t not_after, int64_t now)
@@ -205,49 +206,84 @@ static int push_pair(struct relay_feed *feed, const struct member *a, const stru
 	int64_t not_after = a->row.lease_not_after < b->row.lease_not_after
 				    ? a->row.lease_not_after
 				    : b->row.lease_not_after;
-	uint8_t mask, *byte = pair_byte(feed, a->row.site, b->row.site, &mask);
+	uint64_t bit, *word = pair_word(feed, a->row.site, b->row.site, &bit);
 	int r;
 
-	if ((*byte & mask) && !again)
+	if ((*word & bit) && !again)
 		return 0;
+	*word |= bit;
 	r = relay_pair_set(feed->relay, a->row.site, b->row.site, expiry(not_after, now));
-	if (r == 0)
-		*byte |= mask;
+	if (r < 0)
+		feed->sites[a->row.site].lease_not_after = 0; /* so that it is pushed again */
 	return r;
 }
 
-static int drop_pair(struct relay_feed *feed, uint32_t a, uint32_t b, bool known_only)
+static int drop_pair(struct relay_feed *feed, uint32_t a, uint32_t b)
 {
-	uint8_t mask, *byte = pair_byte(feed, a, b, &mask);
-	int r;
+	uint64_t bit, *word = pair_word(feed, a, b, &bit);
+	int r = *word & bit ? relay_pair_remove(feed->relay, a, b) : 0;
 
-	if (known_only && !(*byte & mask))
-		return 0;
-	r = relay_pair_remove(feed->relay, a, b);
 	if (r == 0 || r == -ENOENT)
-		*byte &= (uint8_t)~mask;
+		*word &= ~bit;
 	return r == -ENOENT ? 0 : r;
+}
+
+/* After a start: what stands in the maps counts as pushed, so what of it is not wanted is closed like any other pair. */
+static int adopt_pairs(struct relay_feed *feed)
+{
+	uint16_t peers[RELAY_CANDIDATES_MAX];
+	int r = 0;
+
+	for (uint32_t a = 1; a < SITES && r == 0; a++) {
+		size_t n = 0;
+
+		r = relay_site_pairs(feed->relay, a, peers, &n);
+		for (size_t i = 0; r == 0 && i < n; i++) {
+			uint64_t bit, *word;
+
+			if (peers[i] == 0 || peers[i] >= SITES)
+				return -EBADMSG;
+			word = pair_word(feed, a, peers[i], &bit);
+			*word |= bit;
+		}
+	}
+	return r;
+}
+
+/* Closes what is open between a and the sites above it and should not be; a gone site has no pairs. */
+static int close_pairs(struct relay_feed *feed, const struct member *const *by_site, uint32_t a)
+{
+	uint64_t wanted[WORDS] = {0};
+	int r, result = 0;
+
+	for (size_t i = 0; by_site[a] && i < by_site[a]->n_peers; i++) {
+		uint32_t b = by_site[a]->peers[i]->row.site;
+
+		if (by_site[b] == by_site[a]->peers[i])
+			wanted[b / 64] |= UINT64_C(1) << (b % 64);
+	}
+	for (uint32_t i = 0; i < WORDS; i++) {
+		uint64_t ended = feed->pairs[a][i] & ~wanted[i];
+
+		for (; ended; ended &= ended - 1) {
+			r = drop_pair(feed, a, i * 64 + (uint32_t)__builtin_ctzll(ended));
+			result = r < 0 ? r : result;
+		}
+	}
+	return result;
 }
 
 /* Closing comes before opening: a site number that changed hands must not inherit a pair. */
 static int close_what_ended(struct relay_feed *feed, const struct member *const *by_site)
 {
-	int r = 0, result = 0;
+	int r, result = 0;
 
 	for (uint32_t a = 1; a < SITES; a++) {
-		bool gone = !by_site[a];
-
-		if (gone && !feed->sites[a].set && feed->cleaned)
+		r = close_pairs(feed, by_site, a);
+		result = r < 0 ? r : result;
+		if (by_site[a] || (feed->adopted && !feed->sites[a].set))
 			continue;
-		for (uint32_t b = a + 1; b < SITES; b++) {
-			if (!gone && by_site[b] && member_paired(by_site[a], by_site[b]))
-				continue;
-			/* leftovers: only between sites that go on, the others end with their site */
-			r = drop_pair(feed, a, b, feed->cleaned || gone || !by_site[b]);
-			result = r < 0 ? r : result;
-		}
-		if (gone)
-			r = drop_site(feed, a);
+		r = drop_site(feed, a);
 		result = r < 0 ? r : result;
 	}
 	return result;
@@ -287,16 +323,19 @@ static int open_what_began(struct relay_feed *feed, const struct inventory *inve
 int relay_feed_sync(struct relay_feed *feed, const struct inventory *inventory, int64_t now)
 {
 	_cleanup_(freep) const struct member **by_site = calloc(SITES, sizeof(*by_site));
-	int closed, opened;
+	int adopted, closed, opened;
 
 	if (!by_site)
 		return -ENOMEM;
 	for (size_t i = 0; i < inventory->n; i++)
 		if (admitted(inventory->members[i], now))
 			by_site[inventory->members[i]->row.site] = inventory->members[i];
+	adopted = feed->adopted ? 0 : adopt_pairs(feed);
 	closed = close_what_ended(feed, by_site);
 	opened = open_what_began(feed, inventory, now);
-	feed->cleaned = feed->cleaned || closed == 0;
+	feed->adopted = feed->adopted || (adopted == 0 && closed == 0);
+	if (adopted < 0)
+		return adopted;
 	return closed < 0 ? closed : opened;
 }
 
@@ -310,7 +349,7 @@ int relay_feed_cut(struct relay_feed *feed, const struct member *member)
 	for (size_t i = 0; i < member->n_peers; i++) {
 		if (member->peers[i]->row.site == 0)
 			continue;
-		r = drop_pair(feed, site, member->peers[i]->row.site, true);
+		r = drop_pair(feed, site, member->peers[i]->row.site);
 		result = r < 0 ? r : result;
 	}
 	r = drop_site(feed, site);

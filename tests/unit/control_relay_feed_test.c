@@ -32,7 +32,7 @@ static struct {
 	} sites[NUMBERS];
 	int64_t pairs[NUMBERS][NUMBERS]; /* expiry, both directions; 0: none */
 	size_t site_sets, endpoint_sets, forgets, pair_sets, pair_removes, warnings;
-	int pair_set_fails;
+	int pair_set_fails, site_pairs_fails;
 } fake;
 
 int __wrap_relay_open(const char *bpffs_dir, struct relay **ret);
@@ -44,6 +44,8 @@ int __wrap_relay_site_endpoint(struct relay *relay, uint32_t site, const struct 
 int __wrap_relay_site_remove(struct relay *relay, uint32_t site);
 int __wrap_relay_pair_set(struct relay *relay, uint32_t a, uint32_t b, struct mono expires);
 int __wrap_relay_pair_remove(struct relay *relay, uint32_t a, uint32_t b);
+int __wrap_relay_site_pairs(struct relay *relay, uint32_t site, uint16_t ret[RELAY_CANDIDATES_MAX],
+			    size_t *ret_n);
 void __wrap_log_at(enum log_level level, const char *format, ...);
 
 int __wrap_relay_open(const char *bpffs_dir, struct relay **ret)
@@ -110,6 +112,16 @@ int __wrap_relay_pair_remove(struct relay *relay, uint32_t a, uint32_t b)
 	if (a < NUMBERS && b < NUMBERS)
 		fake.pairs[a][b] = fake.pairs[b][a] = 0;
 	return 0;
+}
+
+int __wrap_relay_site_pairs(struct relay *relay, uint32_t site, uint16_t ret[RELAY_CANDIDATES_MAX],
+			    size_t *ret_n)
+{
+	*ret_n = 0;
+	for (uint16_t i = 0; site < NUMBERS && i < NUMBERS; i++)
+		if (fake.pairs[site][i])
+			ret[(*ret_n)++] = i;
+	return fake.site_pairs_fails;
 }
 
 void __wrap_log_at(enum log_level level, const char *format, ...)
@@ -363,13 +375,66 @@ static void test_policy_closes(void **state)
 	assert_int_equal(fake.pair_removes, 1);
 }
 
+/* After a restart the number of calls follows what stands, not the number of couples. */
+static void test_restart_closes(void **state)
+{
+	const uint32_t n = 200;
+
+	start(n);
+	for (uint32_t i = 2; i <= n; i++)
+		join(1, i);
+	join(7, 8);
+	join(9, 10);
+	feed_once();
+	world.members[7].n_peers--; /* policy changed while nobody looked */
+	world.members[8].n_peers--;
+	world.inventory.n = n - 1; /* one is gone */
+	world.members[1].n_peers--;
+	open_feed();
+	fake.pair_removes = 0;
+	feed_once();
+	assert_int_equal(fake.pairs[7][8], 0);
+	assert_int_equal(fake.pairs[1][n], 0);
+	assert_false(fake.sites[n].set);
+	assert_true(fake.pairs[9][10] && fake.pairs[1][n - 1]);
+	assert_int_equal(fake.pair_removes, 2);
+	feed_once();
+	assert_int_equal(fake.pair_removes, 2);
+}
+
+/* What failed is tried again until it stands, and reported until then. */
+static void test_failures_are_repeated(void **state)
+{
+	int64_t before;
+
+	start(3);
+	join(1, 2);
+	fake.pairs[1][3] = fake.pairs[3][1] = 1;
+	fake.site_pairs_fails = -EIO;
+	assert_int_equal(relay_feed_sync(world.feed, &world.inventory, NOW), -EIO);
+	assert_true(fake.pairs[1][3] && fake.pairs[1][2]);
+	fake.site_pairs_fails = 0;
+	feed_once();
+	assert_int_equal(fake.pairs[1][3], 0);
+	/* a renewal that could not be written: the pair must not end with the old lease */
+	before = fake.pairs[1][2];
+	world.members[1].row.lease_not_after += 1000;
+	world.members[2].row.lease_not_after += 1000;
+	fake.pair_set_fails = -ENOMEM;
+	assert_int_equal(relay_feed_sync(world.feed, &world.inventory, NOW), -ENOMEM);
+	fake.pair_set_fails = 0;
+	feed_once();
+	assert_true(fake.pairs[1][2] > before + 900 * INT64_C(1000000));
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_teardown(test, stop)
 	const struct CMUnitTest tests[] = {
-		TEST(test_moves),  TEST(test_endpoint_in_use),
-		TEST(test_silent), TEST(test_restart_keeps_endpoints),
-		TEST(test_life),   TEST(test_policy_closes),
+		TEST(test_moves),	   TEST(test_endpoint_in_use),
+		TEST(test_silent),	   TEST(test_restart_keeps_endpoints),
+		TEST(test_life),	   TEST(test_policy_closes),
+		TEST(test_restart_closes), TEST(test_failures_are_repeated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
