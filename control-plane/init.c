@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "api/message.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "control-plane/signer.h"
@@ -230,8 +231,8 @@ static int make_root(const struct init_options *options, const struct keys *keys
 	for (; root->n_endpoints < options->n_endpoints; root->n_endpoints++)
 		snprintf(root->endpoints[root->n_endpoints], TOKEN_HOST_MAX, "%s",
 			 options->endpoints[root->n_endpoints]);
-	root->api_port = INIT_API_PORT;
-	root->enroll_port = INIT_ENROLL_PORT;
+	root->api_port = API_PORT_DEFAULT;
+	root->enroll_port = ENROLL_PORT_DEFAULT;
 	payload = root_encode(root);
 	if (!payload)
 		return -ENOMEM;

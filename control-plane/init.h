@@ -17,8 +17,6 @@
 #define INIT_ROOT_KEY_FILE   "keys/root"
 #define INIT_POLICY_KEY_FILE "keys/policy"
 #define INIT_HUB_KEY_FILE    "keys/hub"
-#define INIT_API_PORT	     7140
-#define INIT_ENROLL_PORT     7141
 #define INIT_MTU	     1280
 #define INIT_MTU_MAX	     9000
 
