@@ -120,8 +120,8 @@ static int changed(const struct element *actual, const struct element *desired, 
 	return 0;
 }
 
-static int merge(const struct elements *actual, const struct elements *desired, int64_t now_ms,
-		 struct delta *delta)
+int delta_of_elements(const struct elements *actual, const struct elements *desired, int64_t now_ms,
+		      struct delta *delta)
 {
 	size_t a = 0, d = 0;
 	int r = 0;
@@ -152,7 +152,7 @@ int delta_of(const struct state *actual, const struct state *desired, int64_t no
 	     struct delta *ret)
 {
 	struct delta delta = {.create = !actual->exists || !actual->complete};
-	int r = merge(&actual->elements, &desired->elements, now_ms, &delta);
+	int r = delta_of_elements(&actual->elements, &desired->elements, now_ms, &delta);
 
 	if (r < 0) {
 		delta_done(&delta);
@@ -165,23 +165,27 @@ int delta_of(const struct state *actual, const struct state *desired, int64_t no
 	return 0;
 }
 
-void state_keep_ends(const struct state *actual, struct state *desired)
+void elements_keep_ends(const struct elements *actual, struct elements *desired)
 {
 	size_t a = 0;
 
-	for (size_t i = 0; i < desired->elements.n; i++) {
-		struct element *item = &desired->elements.items[i];
+	for (size_t i = 0; i < desired->n; i++) {
+		struct element *item = &desired->items[i];
 		const struct element *old;
 
-		while (a < actual->elements.n &&
-		       element_compare(&actual->elements.items[a], item) < 0)
+		while (a < actual->n && element_compare(&actual->items[a], item) < 0)
 			a++;
-		if (a == actual->elements.n)
+		if (a == actual->n)
 			return;
-		old = &actual->elements.items[a];
+		old = &actual->items[a];
 		if (element_compare(old, item) == 0 && same_end(old, item))
 			item->expires_ms = old->expires_ms;
 	}
+}
+
+void state_keep_ends(const struct state *actual, struct state *desired)
+{
+	elements_keep_ends(&actual->elements, &desired->elements);
 }
 
 bool delta_differs(const struct delta *delta)

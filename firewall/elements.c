@@ -17,6 +17,7 @@
 
 struct sorting {
 	const struct fw_desired *desired;
+	const bool *some; /* the peers whose tuples count; NULL: all */
 	struct elements *elements;
 	struct box *boxes;
 	size_t n_boxes;
@@ -300,6 +301,8 @@ static int add_tuples(struct sorting *sorting)
 
 		if (tuple->peer >= desired->n_peers || tuple->port_low > tuple->port_high)
 			return -EINVAL;
+		if (sorting->some && !sorting->some[tuple->peer])
+			continue;
 		r = add_tuple(sorting, tuple, &desired->peers[tuple->peer].ipv6);
 		if (r == 0)
 			r = add_tuple(sorting, tuple, &desired->peers[tuple->peer].ipv4);
@@ -407,18 +410,43 @@ static int collect(struct sorting *sorting)
 	return r == 0 ? add_intervals(sorting) : r;
 }
 
+static int collect_some(struct sorting *sorting, bool intervals)
+{
+	const struct fw_desired *desired = sorting->desired;
+	int r = elements_of_leases(desired->peers, desired->n_peers, sorting->elements);
+
+	if (r == 0)
+		r = add_tuples(sorting);
+	if (r == 0 && intervals)
+		r = add_underlay(sorting);
+	return r == 0 && intervals ? add_intervals(sorting) : r;
+}
+
+static int finish(struct sorting *sorting, int r, struct elements *ret)
+{
+	free(sorting->boxes);
+	if (r < 0) {
+		elements_done(sorting->elements);
+		return r;
+	}
+	elements_sort(sorting->elements);
+	*ret = *sorting->elements;
+	return 0;
+}
+
 int elements_of(const struct fw_desired *desired, struct elements *ret)
 {
 	struct elements elements = {0};
 	struct sorting sorting = {.desired = desired, .elements = &elements};
-	int r = collect(&sorting);
 
-	free(sorting.boxes);
-	if (r < 0) {
-		elements_done(&elements);
-		return r;
-	}
-	elements_sort(&elements);
-	*ret = elements;
-	return 0;
+	return finish(&sorting, collect(&sorting), ret);
+}
+
+int elements_of_some(const struct fw_desired *desired, const bool *some, bool intervals,
+		     struct elements *ret)
+{
+	struct elements elements = {0};
+	struct sorting sorting = {.desired = desired, .some = some, .elements = &elements};
+
+	return finish(&sorting, collect_some(&sorting, intervals), ret);
 }

@@ -3,6 +3,7 @@
  * What the sets should hold: pure, from struct fw_desired to a sorted list of elements without duplicates.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "firewall/layout.h"
@@ -38,6 +39,12 @@ void elements_sort(struct elements *elements);
  * ranges and underlay prefixes than INTERVALS_MAX.
  */
 int elements_of(const struct fw_desired *desired, struct elements *ret);
+/*
+ * Those that a change of leases and of some peers' tuples may concern: all leases, what is made of the tuples of the peers
+ * that are set in `some`, and, where asked for, all interval sets. Then the peers must be all that have wide ranges.
+ */
+int elements_of_some(const struct fw_desired *desired, const bool *some, bool intervals,
+		     struct elements *ret);
 /* The lease elements of some peers only. */
 int elements_of_leases(const struct fw_peer *peers, size_t n, struct elements *ret);
 /* Says when elements with a timeout expire, if they are written now. */

@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "firewall/batch.h"
 #include "firewall/expr.h"
+#include "firewall/part.h"
 #include "firewall/readback.h"
 #include "firewall/sets.h"
 #include "firewall/state.h"
@@ -30,7 +31,16 @@ struct firewall {
 	struct nl *nl;
 	bool known; /* actual is what stands, as far as we know */
 	struct state actual;
+	struct memory memory; /* valid: what actual is made of; leases may be others */
 	char error[ERROR_MAX];
+};
+
+/* From what stands to what should: a part of it where that is enough, else the whole. */
+struct change {
+	bool partly;
+	struct part part;
+	struct state state; /* the whole */
+	struct delta delta;
 };
 
 static int fail(struct firewall *firewall, int r, const char *what, const char *words)
@@ -66,6 +76,7 @@ void firewall_close(struct firewall *firewall)
 	if (!firewall)
 		return;
 	nl_close(firewall->nl);
+	memory_done(&firewall->memory);
 	state_done(&firewall->actual);
 	free(firewall);
 }
@@ -80,7 +91,7 @@ const char *firewall_error(const struct firewall *firewall)
 static void forget(struct firewall *firewall)
 {
 	state_done(&firewall->actual);
-	firewall->known = false;
+	firewall->known = firewall->memory.valid = false;
 }
 
 static int learn(struct firewall *firewall)
@@ -113,37 +124,47 @@ static const char *reason(int r)
 	}
 }
 
-static int difference(struct firewall *firewall, const struct fw_desired *desired,
-		      struct state *ret_state, struct delta *ret_delta)
+static void change_done(struct change *change)
 {
-	struct state state = {0};
+	part_done(&change->part);
+	delta_done(&change->delta);
+	state_done(&change->state);
+}
+
+static int work_out_whole(const struct firewall *firewall, const struct fw_desired *desired,
+			  struct change *change)
+{
+	int r = state_of(desired, now_ms(), &change->state);
+
+	if (r == 0)
+		r = delta_of(&firewall->actual, &change->state, now_ms(), &change->delta);
+	if (r == 0)
+		state_keep_ends(&firewall->actual, &change->state);
+	return r;
+}
+
+static int work_out(struct firewall *firewall, const struct fw_desired *desired,
+		    struct change *change)
+{
 	int r = learn(firewall);
 
 	if (r < 0)
 		return r;
-	r = state_of(desired, now_ms(), &state);
-	if (r == 0)
-		r = delta_of(&firewall->actual, &state, now_ms(), ret_delta);
-	if (r < 0) {
-		state_done(&state);
-		return fail(firewall, r, "working out what should stand", reason(r));
-	}
-	*ret_state = state;
-	return 0;
+	change->partly = part_of(&firewall->memory, &firewall->actual.elements, desired, now_ms(),
+				 &change->part, &change->delta);
+	if (!change->partly)
+		r = work_out_whole(firewall, desired, change);
+	return r < 0 ? fail(firewall, r, "working out what should stand", reason(r)) : 0;
 }
 
 int firewall_plan(struct firewall *firewall, const struct fw_desired *desired, struct fw_plan *ret)
 {
-	struct state state = {0};
-	struct delta delta = {0};
-	int r = difference(firewall, desired, &state, &delta);
+	_cleanup_(change_done) struct change change = {0};
+	int r = work_out(firewall, desired, &change);
 
-	if (r < 0)
-		return r;
-	*ret = delta_plan(&delta);
-	delta_done(&delta);
-	state_done(&state);
-	return 0;
+	if (r == 0)
+		*ret = delta_plan(&change.delta);
+	return r;
 }
 
 /* ---- one transaction ---- */
@@ -273,37 +294,38 @@ static int forbid_pickup(struct firewall *firewall)
 	return r < 0 ? fail(firewall, r, "writing 0 to " TCP_LOOSE, "") : 0;
 }
 
-static int write_delta(struct firewall *firewall, const struct fw_desired *desired,
-		       struct state *state, const struct delta *delta)
+/* What was written is what stands. */
+static void settle(struct firewall *firewall, const struct fw_desired *desired,
+		   struct change *change)
 {
-	int r = commit(firewall, desired, delta);
-
-	forget(firewall);
-	if (r < 0)
-		return r;
-	r = confirm(firewall, delta);
-	if (r < 0)
-		return r;
-	firewall->actual = *state;
-	*state = (struct state){0};
-	firewall->known = true;
-	return 0;
+	if (change->partly) {
+		part_settle(&change->part, &firewall->actual.elements);
+	} else {
+		state_done(&firewall->actual);
+		firewall->actual = change->state;
+		change->state = (struct state){0};
+	}
+	memory_keep(&firewall->memory, desired, &firewall->actual.elements);
 }
 
 static int apply_once(struct firewall *firewall, const struct fw_desired *desired,
 		      struct fw_plan *ret_plan)
 {
-	struct state state = {0};
-	struct delta delta = {0};
-	int r = difference(firewall, desired, &state, &delta);
+	_cleanup_(change_done) struct change change = {0};
+	int r = work_out(firewall, desired, &change);
 
 	if (r < 0)
 		return r;
-	state_keep_ends(&firewall->actual, &state);
-	*ret_plan = delta_plan(&delta);
-	r = write_delta(firewall, desired, &state, &delta);
-	delta_done(&delta);
-	state_done(&state);
+	if (change.partly && part_reserve(&change.part, &firewall->actual.elements) < 0)
+		return fail(firewall, -ENOMEM, "working out what should stand", "");
+	*ret_plan = delta_plan(&change.delta);
+	r = commit(firewall, desired, &change.delta);
+	if (r == 0)
+		r = confirm(firewall, &change.delta);
+	if (r == 0)
+		settle(firewall, desired, &change);
+	else
+		forget(firewall);
 	return r;
 }
 

@@ -37,8 +37,12 @@ void delta_done(struct delta *delta);
  */
 int delta_of(const struct state *actual, const struct state *desired, int64_t now_ms,
 	     struct delta *ret);
+/* The elements' half of it. What was found before an error stays in ret. */
+int delta_of_elements(const struct elements *actual, const struct elements *desired, int64_t now_ms,
+		      struct delta *ret);
 /* Any element or chain, leases that end at another time aside. */
 bool delta_differs(const struct delta *delta);
 /* Leases that were not refreshed keep the end that they have in the kernel. */
+void elements_keep_ends(const struct elements *actual, struct elements *desired);
 void state_keep_ends(const struct state *actual, struct state *desired);
 struct fw_plan delta_plan(const struct delta *delta);

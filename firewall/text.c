@@ -11,7 +11,6 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <libnftnl/common.h>
@@ -40,8 +39,61 @@ static uint32_t nested_in(const char *name)
 	return 0;
 }
 
+/* A line that grows: stdio would be half of what a small table costs us. */
+struct line {
+	char *bytes;
+	size_t n, size;
+	bool full; /* out of memory; what was written is of no use */
+};
+
+static void write_bytes(struct line *out, const void *bytes, size_t n)
+{
+	if (out->size - out->n < n) {
+		size_t size = 2 * (out->size + n) + 128;
+		char *grown = out->full ? NULL : realloc(out->bytes, size);
+
+		if (!grown) {
+			out->full = true;
+			return;
+		}
+		out->bytes = grown;
+		out->size = size;
+	}
+	memcpy(out->bytes + out->n, bytes, n);
+	out->n += n;
+}
+
+static void write_text(struct line *out, const char *text)
+{
+	write_bytes(out, text, strlen(text));
+}
+
+static void write_hex(struct line *out, const uint8_t *bytes, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		char pair[2] = {digits[bytes[i] >> 4], digits[bytes[i] & 15]};
+
+		write_bytes(out, pair, sizeof(pair));
+	}
+}
+
+/* " 7=": two digits at most */
+static void write_number(struct line *out, unsigned int number)
+{
+	char text[4] = {' ', (char)('0' + number / 10), (char)('0' + number % 10), '='};
+
+	if (number >= 10) {
+		write_bytes(out, text, 4);
+	} else {
+		write_bytes(out, text, 1);
+		write_bytes(out, text + 2, 2);
+	}
+}
+
 /* A name as it is, with or without its NUL (libnftnl leaves it out here and there); anything else in hex. */
-static void write_value(const struct nlattr *attribute, FILE *out)
+static void write_value(const struct nlattr *attribute, struct line *out)
 {
 	const uint8_t *bytes = mnl_attr_get_payload(attribute);
 	size_t length = mnl_attr_get_payload_len(attribute);
@@ -51,15 +103,16 @@ static void write_value(const struct nlattr *attribute, FILE *out)
 	for (size_t i = 0; name && i < letters; i++)
 		name = isalnum(bytes[i]) || bytes[i] == '_' || bytes[i] == ' ';
 	if (name) {
-		(void)fprintf(out, "'%.*s'", (int)letters, (const char *)bytes);
-		return;
+		write_text(out, "'");
+		write_bytes(out, bytes, letters);
+		write_text(out, "'");
+	} else {
+		write_hex(out, bytes, length);
 	}
-	for (size_t i = 0; i < length; i++)
-		(void)fprintf(out, "%02x", bytes[i]);
 }
 
 static int write_attributes(const struct nlattr *nest, uint32_t nested, uint32_t nested_below,
-			    FILE *out)
+			    struct line *out)
 {
 	const struct nlattr *table[ATTRIBUTES_MAX + 1];
 	int r = attributes_of_nest(nest, table, ATTRIBUTES_MAX);
@@ -67,11 +120,11 @@ static int write_attributes(const struct nlattr *nest, uint32_t nested, uint32_t
 	for (unsigned int i = 1; r == 0 && i <= ATTRIBUTES_MAX; i++) {
 		if (!table[i] || mnl_attr_get_payload_len(table[i]) == 0)
 			continue; /* padding has no payload */
-		(void)fprintf(out, " %u=", i);
+		write_number(out, i);
 		if (i < 32 && nested & 1U << i) {
-			(void)fputc('(', out);
+			write_text(out, "(");
 			r = write_attributes(table[i], nested_below, 0, out);
-			(void)fputc(')', out);
+			write_text(out, ")");
 		} else {
 			write_value(table[i], out);
 		}
@@ -79,7 +132,7 @@ static int write_attributes(const struct nlattr *nest, uint32_t nested, uint32_t
 	return r;
 }
 
-static int write_expression(const struct nlattr *item, FILE *out)
+static int write_expression(const struct nlattr *item, struct line *out)
 {
 	const struct nlattr *table[NFTA_EXPR_DATA + 1];
 	char name[64];
@@ -90,32 +143,31 @@ static int write_expression(const struct nlattr *item, FILE *out)
 	if (!table[NFTA_EXPR_NAME])
 		return -EBADMSG;
 	attribute_text(table[NFTA_EXPR_NAME], name, sizeof(name));
-	(void)fprintf(out, "[%s", name);
+	write_text(out, "[");
+	write_text(out, name);
 	if (table[NFTA_EXPR_DATA])
 		r = write_attributes(table[NFTA_EXPR_DATA], nested_in(name), NESTED_IN_DATA, out);
-	(void)fputc(']', out);
+	write_text(out, "]");
 	return r;
 }
 
 int text_of_expressions(const struct nlattr *list, char **ret)
 {
-	_cleanup_(freep) char *text = NULL;
+	struct line out = {0};
 	const struct nlattr *item;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
 	int r = 0;
 
-	if (!out)
-		return -ENOMEM;
 	if (list)
 		mnl_attr_for_each_nested (item, list)
 			if (r == 0)
-				r = write_expression(item, out);
-	(void)fputc('\n', out);
-	if (fclose(out) != 0 && r == 0)
+				r = write_expression(item, &out);
+	write_bytes(&out, "\n", 2); /* and its NUL */
+	if (r == 0 && out.full)
 		r = -ENOMEM;
 	if (r == 0)
-		*ret = take_pointer(text);
+		*ret = out.bytes;
+	else
+		free(out.bytes);
 	return r;
 }
 
