@@ -19,14 +19,16 @@ text() { # N
 	unshare -n nft -f "$T/$1.nft"
 }
 
-row() { # NAME GOAL UNIT REFERENCE < lines of two times, whose ratio second / first is the value
+row() { # NAME GOAL UNIT REFERENCE < lines of two times, of which the second by the first is the value
 	python3 -c '
 import json, statistics, sys
 name, goal, unit, reference = sys.argv[1:]
 pairs = [[float(v) for v in line.split()] for line in sys.stdin]
-ratio = statistics.median(b / a for a, b in pairs)
+ratio = statistics.median(p[1] / p[0] for p in pairs)
 first, second = (statistics.median(p[i] for p in pairs) / 1e6 for i in (0, 1))
-print(f"{name}: medians {first:.2f} ms and {second:.3f} ms, of pairs", *(f"{b / a:.4g}" for a, b in pairs))
+print(f"{name}: medians {first:.2f} ms and {second:.3f} ms, of pairs", *(f"{p[1] / p[0]:.4g}" for p in pairs))
+if len(pairs[0]) == 4:
+    print(f"{name}: by processor time {statistics.median(p[3] / p[2] for p in pairs):.3g} x")
 print(json.dumps({"name": name, "value": round(ratio, 5), "unit": unit, "reference": reference, "goal": goal, "samples": len(pairs)}))
 ' "$@"
 }

@@ -4,7 +4,8 @@
  *
  *   fw_load apply N                 loads N tuples, half of each family, and ends: what is timed from outside
  *   fw_load delta N SAMPLES         loads N, then exchanges 10 of them: prints "FULL_NS DELTA_NS" for each sample
- *   fw_load pairs N FILE SAMPLES    `fw_load apply N` and `nft -f FILE`, fork to exit, in turn: prints "OURS_NS NFT_NS"
+ *   fw_load pairs N FILE SAMPLES    `fw_load apply N` and `nft -f FILE`, fork to exit, in turn: prints "OURS_NS NFT_NS",
+ *                                   and the processor's time for each, which a busy machine changes less
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -195,9 +196,17 @@ static int run_delta(size_t n, unsigned long samples)
 
 /* ---- pairs ---- */
 
-static int64_t time_of(char *const *command)
+struct times {
+	int64_t wall, processor;
+};
+
+static struct times time_of(char *const *command)
 {
 	int64_t start = now_ns();
+	struct times times = {0};
+	struct timespec used;
+	siginfo_t info;
+	clockid_t clock;
 	int status = 0;
 	pid_t child = fork();
 
@@ -205,18 +214,24 @@ static int64_t time_of(char *const *command)
 		execvp(command[0], command);
 		_exit(127);
 	}
-	if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+	if (child < 0 || waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) < 0)
+		die(command[0], "could not be started");
+	times.wall = now_ns() - start;
+	if (clock_getcpuclockid(child, &clock) == 0 && clock_gettime(clock, &used) == 0)
+		times.processor = used.tv_sec * NS_PER_S + used.tv_nsec;
+	if (waitpid(child, &status, 0) != child || status != 0)
 		die(command[0], "did not succeed");
-	return now_ns() - start;
+	return times;
 }
 
 /* In a process and a namespace of its own; what it leaves behind has time to go. */
-static int64_t time_apart(char *const *command)
+static struct times time_apart(char *const *command)
 {
 	const struct timespec settle = {.tv_nsec = SETTLE_NS};
-	int64_t took = 0;
+	struct times times;
 	int ends[2], status = 0;
 	pid_t room;
+	bool timed;
 
 	if (pipe(ends) < 0)
 		die("pipe", strerror(errno));
@@ -224,17 +239,16 @@ static int64_t time_apart(char *const *command)
 	if (room == 0) {
 		if (unshare(CLONE_NEWNET) < 0)
 			die("namespace", strerror(errno));
-		took = time_of(command);
-		_exit(write(ends[1], &took, sizeof(took)) != sizeof(took));
+		times = time_of(command);
+		_exit(write(ends[1], &times, sizeof(times)) != sizeof(times));
 	}
 	close(ends[1]);
-	if (read(ends[0], &took, sizeof(took)) != sizeof(took))
-		took = -1;
+	timed = read(ends[0], &times, sizeof(times)) == sizeof(times);
 	close(ends[0]);
-	if (waitpid(room, &status, 0) != room || status != 0 || took < 0)
+	if (waitpid(room, &status, 0) != room || status != 0 || !timed)
 		die(command[0], "was not timed");
 	nanosleep(&settle, NULL);
-	return took;
+	return times;
 }
 
 static int run_pairs(char *n, char *file, unsigned long samples)
@@ -243,11 +257,12 @@ static int run_pairs(char *n, char *file, unsigned long samples)
 	char *nft[] = {(char[]){"nft"}, (char[]){"-f"}, file, NULL};
 
 	for (unsigned long k = 0; k < samples; k++) {
-		int64_t first = time_apart(k % 2 ? nft : ours);
-		int64_t second = time_apart(k % 2 ? ours : nft);
+		struct times first = time_apart(k % 2 ? nft : ours);
+		struct times second = time_apart(k % 2 ? ours : nft);
+		struct times a = k % 2 ? second : first, b = k % 2 ? first : second;
 
-		printf("%lld %lld\n", (long long)(k % 2 ? second : first),
-		       (long long)(k % 2 ? first : second));
+		printf("%lld %lld %lld %lld\n", (long long)a.wall, (long long)b.wall,
+		       (long long)a.processor, (long long)b.processor);
 		(void)fflush(stdout);
 	}
 	return 0;
