@@ -387,12 +387,20 @@ int kernel_refresh_leases(struct kernel *kernel, const struct desired *desired, 
 
 int kernel_restart_peer(struct kernel *kernel, const struct wg_peer *peer, struct err *err)
 {
+	/*
+	 * A keepalive that is switched on makes WireGuard send at once, so the handshake comes from here. Without it a
+	 * side that has nothing to say stays silent, and the other one believes in the old session for 15 seconds.
+	 */
+	struct wg_peer speaking = *peer;
 	const struct wg_change changes[] = {
 		{.kind = WG_CHANGE_PEER_REMOVE, .peer = peer},
+		{.kind = WG_CHANGE_PEER_SET, .peer = &speaking},
 		{.kind = WG_CHANGE_PEER_SET, .peer = peer},
 	};
-	int r = kernel->wg ? wg_set(kernel->wg, changes, ARRAY_SIZE(changes)) : -ENODEV;
+	int r;
 
+	speaking.keepalive = peer->keepalive ? peer->keepalive : 1;
+	r = kernel->wg ? wg_set(kernel->wg, changes, ARRAY_SIZE(changes)) : -ENODEV;
 	if (r < 0)
 		return err_code(err, r, "restart a peer: %s", strerror(-r));
 	return 0;
