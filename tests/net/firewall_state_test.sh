@@ -18,7 +18,7 @@ on me ip -6 route add $OVERLAY6 dev sortie0
 on peers ip route add $OVERLAY4 dev sortie0
 on peers ip -6 route add $OVERLAY6 dev sortie0
 wire me eth0 lan eth0
-addr me eth0 $LAN4.2/24 $LAN6::2/64
+addr me eth0 $LAN4.2/24 $LAN6::2/64 $LAN6::22/64 # the last one is asked for by this test alone
 addr lan eth0 $LAN4.9/24 $LAN6::9/64
 on me "$ROOT/tests/tools/probe.py" serve me udp/68 udp/546 udp/9000 >"$T/serving" &
 
@@ -84,8 +84,8 @@ check "enforce forbids conntrack to pick up flows" test "$(on me cat /proc/sys/n
 resolved() { on me ip neigh flush dev eth0; on lan ip neigh flush dev eth0; on lan ping -c1 -W2 -n "$1"; }
 check "IPv4 enforce: neighbours find each other" resolved $LAN4.2
 check "IPv6 enforce: neighbours find each other" resolved $LAN6::2
-check "IPv6 enforce: a solicitation with hop limit 255 is answered" heard solicit "$LL_LAN" $LAN6::2 255 eth0
-check "IPv6 enforce: a solicitation with hop limit 254 is denied" counted raw solicit "$LL_LAN" $LAN6::2 254 eth0
+check "IPv6 enforce: a solicitation with hop limit 255 is answered" heard solicit "$LL_LAN" $LAN6::22 255 eth0
+check "IPv6 enforce: a solicitation with hop limit 254 is denied" counted raw solicit "$LL_LAN" $LAN6::22 254 eth0
 check "IPv6 enforce: an MLD query is answered" heard listeners eth0
 check "IPv4 enforce: DHCP's answer arrives" heard udp $LAN4.9 67 $LAN4.2 68 eth0
 check "IPv4 enforce: from another port it does not" counted raw udp $LAN4.9 66 $LAN4.2 68 eth0
@@ -106,7 +106,7 @@ for mode in enforce overlay; do
 		[[ $v == 4 ]] && ends="$ME4 $GOOD4" || ends="$ME6 $GOOD6"
 		apply policy --mode $mode
 		# shellcheck disable=SC2086 # two words
-		check "IPv$v $mode: an error about a flow arrives" related $ends 7000
+		check "IPv$v $mode: an error about a flow arrives" wait_for 5 related $ends 7000
 		# shellcheck disable=SC2086
 		check_not "IPv$v $mode: not when the lease has lapsed" related $ends 7000 bash -c "apply policy --mode $mode --lease 0"
 		apply policy --mode $mode

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-WAIT = 0.5 * float(os.environ.get("TEST_SCALE", "1"))
+WAIT = 0.4 + 0.1 * float(os.environ.get("TEST_SCALE", "1"))
 IPV6_HOPOPTS = 54
 ROUTER_ALERT = b"\0\0" + b"\x05\x02\0\0" + b"\x01\0"
 
@@ -48,8 +48,8 @@ def udp(source, sport, dest, dport, ifname):
         return answered(s)
 
 
-def icmp6_heard(ifname, kinds):
-    """A packet socket, and a function that waits for one of these ICMPv6 types from somebody else."""
+def icmp6_heard(ifname, kinds, about=b""):
+    """A packet socket, and a function that waits for one of these ICMPv6 types from somebody else, with these bytes in it."""
     s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x86DD))
     s.bind((ifname, 0x86DD))
 
@@ -62,14 +62,14 @@ def icmp6_heard(ifname, kinds):
             except OSError:
                 return 1
             at = 40 + (8 if data[6] == 0 else 0)
-            if where[2] != socket.PACKET_OUTGOING and data[6] in (0, 58) and data[at] in kinds:
+            if where[2] != socket.PACKET_OUTGOING and data[6] in (0, 58) and data[at] in kinds and about in data[at:]:
                 return 0
         return 1
     return heard
 
 
 def solicit(source, target, hop_limit, ifname):
-    heard = icmp6_heard(ifname, (136,))
+    heard = icmp6_heard(ifname, (136,), socket.inet_pton(socket.AF_INET6, target))
     with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as s:
         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, int(hop_limit))
         s.bind((source, 0, 0, socket.if_nametoindex(ifname)))
