@@ -75,7 +75,8 @@ for loose in 1 0; do
 	done
 done
 apply both with
-each_is "lease ran out, nobody there" cut bash -c 'apply both with --lease 2; sleep 2.1'
-apply both with --lease 3
-each_is "lease renewed three times" whole bash -c 'for i in 1 2 3; do sleep 1.2; apply both with --lease 3 || exit 1; done'
+# An emulated machine takes seconds to start a program: leases and waits grow with it.
+each_is "lease ran out, nobody there" cut bash -c "apply both with --lease $((2 * TEST_SCALE)); sleep $((2 * TEST_SCALE)).2"
+apply both with --lease $((3 * TEST_SCALE))
+each_is "lease renewed three times" whole bash -c "for i in 1 2 3; do sleep $TEST_SCALE.2; apply both with --lease $((3 * TEST_SCALE)) || exit 1; done"
 finish
