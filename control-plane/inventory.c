@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Members and their pairs. Nothing here talks to the network or the kernel. */
+/* Members. Nothing here talks to the network or the kernel. */
 #include "control-plane/inventory.h"
 #include <errno.h>
 #include <stdio.h>
@@ -153,100 +153,16 @@ int inventory_put(struct inventory *inventory, struct store *store, const struct
 	return 0;
 }
 
-static void unlink_peer(struct member *member, const struct member *peer)
-{
-	for (size_t i = 0; i < member->n_peers; i++) {
-		if (member->peers[i] != peer)
-			continue;
-		member->peers[i] = member->peers[--member->n_peers];
-		return;
-	}
-}
-
-static void unlink_all(struct member *member)
-{
-	for (size_t i = 0; i < member->n_peers; i++)
-		unlink_peer(member->peers[i], member);
-	member->n_peers = 0;
-}
-
 void inventory_remove(struct inventory *inventory, struct member *member)
 {
 	size_t at = place(inventory, member->row.name);
 
-	unlink_all(member);
+	inventory_unlink(member);
 	inventory->n--;
 	memmove(&inventory->members[at], &inventory->members[at + 1],
 		(inventory->n - at) * sizeof(struct member *));
 	inventory->n_revoked++;
 	member_free(member);
-}
-
-/* ---- pairs ---- */
-
-bool member_paired(const struct member *a, const struct member *b)
-{
-	for (size_t i = 0; i < a->n_peers; i++)
-		if (a->peers[i] == b)
-			return true;
-	return false;
-}
-
-static int append(struct member *member, struct member *peer)
-{
-	/* grows in powers of two: the count says when */
-	if ((member->n_peers & (member->n_peers - 1)) == 0) {
-		size_t room = member->n_peers ? member->n_peers * 2 : 1;
-		struct member **peers = reallocarray(member->peers, room, sizeof(*peers));
-
-		if (!peers)
-			return -ENOMEM;
-		member->peers = peers;
-	}
-	member->peers[member->n_peers++] = peer;
-	return 0;
-}
-
-static int link_if_paired(struct member *a, struct member *b, const struct policy *policy,
-			  int64_t now)
-{
-	int r;
-
-	if (!policy || !policy_paired(policy, &a->policy, &b->policy, now))
-		return 0;
-	r = append(a, b);
-	return r < 0 ? r : append(b, a);
-}
-
-/* A suspended identity stays paired: its peers keep its statements, but without a lease nothing is admitted. */
-int inventory_pair_all(struct inventory *inventory, const struct policy *policy, int64_t now)
-{
-	for (size_t i = 0; i < inventory->n; i++)
-		inventory->members[i]->n_peers = 0;
-	for (size_t i = 0; i < inventory->n; i++) {
-		for (size_t j = i + 1; j < inventory->n; j++) {
-			int r = link_if_paired(inventory->members[i], inventory->members[j], policy,
-					       now);
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0;
-}
-
-int inventory_pair_one(struct inventory *inventory, struct member *member,
-		       const struct policy *policy, int64_t now)
-{
-	unlink_all(member);
-	for (size_t i = 0; i < inventory->n; i++) {
-		int r = 0;
-
-		if (inventory->members[i] != member)
-			r = link_if_paired(member, inventory->members[i], policy, now);
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }
 
 void inventory_touch(struct inventory *inventory, struct member *member, uint64_t revision)

@@ -61,10 +61,11 @@ int inventory_put(struct inventory *inventory, struct store *store, const struct
 /* Unlinks it from its peers, then frees it. A kept poll must have been answered before. */
 void inventory_remove(struct inventory *inventory, struct member *member);
 
-/* Who policy (NULL: nobody) pairs with whom. */
+/* inventory_pair.c: who policy (NULL: nobody) pairs with whom. */
 int inventory_pair_all(struct inventory *inventory, const struct policy *policy, int64_t now);
 int inventory_pair_one(struct inventory *inventory, struct member *member,
 		       const struct policy *policy, int64_t now);
+void inventory_unlink(struct member *member); /* from its peers, and they from it */
 bool member_paired(const struct member *a, const struct member *b);
 
 /* What member and its peers see has changed; everybody's has. */
