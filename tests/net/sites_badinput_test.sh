@@ -209,5 +209,18 @@ check "control plane: a policy too" sortie policy apply "$T/good.yaml"
 gone() { ! reaches web "$X6" icmp; }
 check "control plane: and agents follow" wait_for 20 gone
 check "web still reads the database" works
+
+# What closes needs no room on a disk.
+check "web sees x again" sortie policy apply "$T/more.yaml"
+check "it does" wait_for 20 reaches web "$X6" icmp
+WEB6=$(overlay web 6)
+knows_web() { on x nft get element inet sortie live6 "{ $WEB6 }"; }
+check "x holds a lease of web" knows_web
+fill x "$T/x"
+check "web is revoked while the disk of x is full" eval 'sortie identity revoke --wait --timeout 10s site-a/web; true'
+check_not "web does not see x any more" reaches web "$X6" icmp
+forgets_web() { ! knows_web; }
+check "x holds no lease of web, full disk or not" wait_for 10 forgets_web
+empty x "$T/x"
 sites_end
 finish

@@ -38,7 +38,7 @@ asked() { # FROM OUTCOMES: of tcp/5432, tcp/22, icmp to the other one over IPv4 
 	for port in tcp/5432 tcp/22 icmp; do
 		list+="${list:+,}{\"id\":\"4 $port\",\"to\":\"${V4[$to]}\",\"port\":\"$port\"},{\"id\":\"6 $port\",\"to\":\"${V6[$to]}\",\"port\":\"$port\"}"
 	done
-	echo "[$list]" | on "$1" "$probe" ask -t "$((2 * TEST_SCALE))" |
+	echo "[$list]" | on "$1" "$probe" ask -t "$((2 + TEST_SCALE / 2))" |
 		python3 -c 'import json,sys; print(" ".join(sorted(k for k, v in json.load(sys.stdin).items() if v.startswith("open"))))' >"$T/open"
 	[[ $(<"$T/open") == "$2" ]] || { echo "open: $(<"$T/open")"; return 1; }
 }
