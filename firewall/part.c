@@ -153,10 +153,9 @@ static bool find_concerned(struct scope *scope)
 	if (!scope->peers || !compare_tuples(scope))
 		return false;
 	scope->intervals = touches_wide(scope, scope->old) || touches_wide(scope, scope->new);
-	if (scope->intervals) {
-		concern_wide(scope, scope->old);
+	/* Who had a wide range and has none now is concerned already. */
+	if (scope->intervals)
 		concern_wide(scope, scope->new);
-	}
 	return scope->n_peers <= PEERS_MAX;
 }
 

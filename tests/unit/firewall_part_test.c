@@ -161,6 +161,21 @@ static void exchange(struct world *world)
 		world->tuples[any(world, (uint32_t)world->desired.n_tuples)] = some_tuple(world);
 }
 
+/* The tuple stays, with another end or none. */
+static void change_end(struct world *world)
+{
+	if (world->desired.n_tuples)
+		world->tuples[any(world, (uint32_t)world->desired.n_tuples)].left_s =
+			any(world, 3) ? 0 : some_seconds(world);
+}
+
+static void end_no_more(struct world *world)
+{
+	for (size_t i = 0; i < world->desired.n_tuples; i++)
+		if (world->tuples[i].left_s && any(world, 2))
+			world->tuples[i].left_s = 0;
+}
+
 static void change_lease(struct world *world)
 {
 	world->peers[any(world, (uint32_t)world->desired.n_peers)].lease_s = some_seconds(world);
@@ -185,9 +200,9 @@ static void change_frame(struct world *world)
 
 static void change(struct world *world)
 {
-	static void (*const changes[])(struct world *) = {insert,   insert,	  take_out,
-							  take_out, exchange,	  change_lease,
-							  exchange, change_lease, sort_tuples};
+	static void (*const changes[])(struct world *) = {
+		insert,	  insert,	take_out,    take_out,	 exchange,   change_lease,
+		exchange, change_lease, sort_tuples, change_end, end_no_more};
 
 	for (uint32_t n = any(world, 6); n > 0; n--)
 		changes[any(world, ARRAY_SIZE(changes))](world);
