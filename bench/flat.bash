@@ -8,8 +8,13 @@
 #   $STATE                 the folder on the disk, removed at the end
 STATE=$(mktemp -d "${BENCH_DISK:-/var/tmp}/bench.XXXXXX")
 flat_exit() {
-	local rc=$?
-	rm -rf "$STATE"
+	local rc=$? p
+	# Agents that still write would put files back. In this PID namespace, whose first process we are, all are ours.
+	disown -a # the shell need not report them
+	for p in /proc/[1-9]*; do
+		[[ $$ -ne 1 || ${p#/proc/} -eq 1 ]] || kill -KILL "${p#/proc/}" 2>/dev/null
+	done
+	rm -rf "$STATE" || { sleep 0.5; rm -rf "$STATE"; }
 	(exit "$rc")
 	on_exit
 }
