@@ -22,8 +22,9 @@
 #include "firewall/sets.h"
 #include "firewall/state.h"
 
-#define ERROR_MAX      512
-#define READ_BACK_MAX  1024 /* elements asked for by key after a change */
+#define ERROR_MAX 512
+#define READ_BACK_MAX                                                                              \
+	256 /* elements asked for by key after a change; each costs as much as half its writing */
 #define SHORT_LIVED_MS 5000
 #define TCP_LOOSE      "/proc/sys/net/netfilter/nf_conntrack_tcp_loose"
 
