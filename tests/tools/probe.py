@@ -135,6 +135,13 @@ def checksum(data):
     return ~(total + (total >> 16)) & 0xFFFF
 
 
+def quotes_us(quoted, v6, ident):
+    """Is the error about our echo? Errors about other probes to the same address arrive on the same raw socket."""
+    at = 40 if v6 else (quoted[0] & 15) * 4 if quoted else 0
+    protocol = quoted[6:7] if v6 else quoted[9:10]
+    return protocol == bytes([58 if v6 else 1]) and quoted[at + 4:at + 6] == struct.pack("!H", ident)
+
+
 def ask_icmp(to, timeout):
     v6 = ":" in to
     ident = threading.get_native_id() & 0xFFFF
@@ -164,7 +171,7 @@ def ask_icmp(to, timeout):
             kind, code, _, got, _ = struct.unpack("!BBHHH", data[:8])
             if kind == (129 if v6 else 0) and got == ident:
                 return b"echo"
-            if kind == (1 if v6 else 3):
+            if kind == (1 if v6 else 3) and quotes_us(data[8:], v6, ident):
                 raise OSError(errno.EHOSTUNREACH, "unreachable")
     raise socket.timeout()
 
