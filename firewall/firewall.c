@@ -233,7 +233,10 @@ static int commit(struct firewall *firewall, const struct fw_desired *desired,
 		sets_put_frame(&batch);
 	sets_put_removed(&batch, delta->removed.items, delta->removed.n);
 	sets_put_fresh(&batch, delta->refreshed.items, delta->refreshed.n);
-	sets_put_fresh(&batch, delta->added.items, delta->added.n);
+	if (firewall->actual.exists)
+		sets_put_fresh(&batch, delta->added.items, delta->added.n);
+	else
+		sets_put_first(&batch, delta->added.items, delta->added.n);
 	r = put_chains(&batch, desired, delta->rewrite);
 	if (r == 0)
 		r = batch_commit(&batch);

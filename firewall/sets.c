@@ -278,6 +278,14 @@ void sets_put_fresh(struct batch *batch, const struct element *items, size_t n)
 	}
 }
 
+void sets_put_first(struct batch *batch, const struct element *items, size_t n)
+{
+	for (size_t i = 0, run; i < n; i += run) {
+		run = run_of(&items[i], n - i);
+		sets_put_elements(batch, NFT_MSG_NEWSETELEM, &items[i], run, false);
+	}
+}
+
 void sets_put_removed(struct batch *batch, const struct element *items, size_t n)
 {
 	for (size_t i = 0, run; i < n; i += run) {

@@ -16,6 +16,8 @@ void sets_put_elements(struct batch *batch, uint16_t type, const struct element 
  * there is something to delete; 6.1 ignores a new timeout of an element that is there.
  */
 void sets_put_fresh(struct batch *batch, const struct element *items, size_t n);
+/* Elements of a table that is made in the same batch: without deletions the kernel has nothing to wait for afterwards. */
+void sets_put_first(struct batch *batch, const struct element *items, size_t n);
 /* Removes elements. Those with a timeout may have gone meanwhile, the same trick. */
 void sets_put_removed(struct batch *batch, const struct element *items, size_t n);
 /* One element's key as the kernel's messages have it, into an open nest. */
