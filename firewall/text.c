@@ -48,7 +48,9 @@ struct line {
 
 static void write_bytes(struct line *out, const void *bytes, size_t n)
 {
-	if (out->size - out->n < n) {
+	if (n == 0)
+		return;
+	if (!out->bytes || out->size - out->n < n) {
 		size_t size = 2 * (out->size + n) + 128;
 		char *grown = out->full ? NULL : realloc(out->bytes, size);
 
