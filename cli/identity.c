@@ -14,12 +14,12 @@
 static void print_identities(const struct admin_identity_list *list)
 {
 	int64_t now = clock_wall();
-	printf("%-24s  %-9s  %-9s  %-10s  %-10s  %-28s  %s\n", "NAME", "STATE", "CONNECTED", "SEEN",
+	printf("%-24s  %-9s  %-9s  %-10s  %-10s  %-38s  %s\n", "NAME", "STATE", "CONNECTED", "SEEN",
 	       "LEASE", "ADDRESS", "LABELS");
 	for (size_t i = 0; i < list->n_identities; i++) {
 		const struct admin_identity *identity = &list->identities[i];
 		char seen[DISTANCE_TEXT_MAX], lease[DISTANCE_TEXT_MAX], address[ADDR_TEXT_MAX];
-		printf("%-24s  %-9s  %-9s  %-10s  %-10s  %-28s  ", identity->name, identity->state,
+		printf("%-24s  %-9s  %-9s  %-10s  %-10s  %-38s  ", identity->name, identity->state,
 		       identity->connected ? "yes" : "no",
 		       distance_format(identity->seen_at, now, seen),
 		       distance_format(identity->lease_not_after, now, lease),

@@ -49,8 +49,11 @@ static void print_first_line(const struct local_status *status, int64_t now)
 			printf(", policy %" PRIu64, status->policy_version);
 		else
 			printf(", no policy: everything is denied");
-		printf(", lease %s%s", status->lease_not_after > now ? "ends " : "ended ",
-		       distance_format(status->lease_not_after, now, text));
+		if (status->lease_not_after == 0)
+			printf(", no lease yet");
+		else
+			printf(", lease %s%s", status->lease_not_after > now ? "ends " : "ended ",
+			       distance_format(status->lease_not_after, now, text));
 	}
 	if (status->last_deny[0])
 		printf(", last deny %s: %s", distance_format(status->last_deny_at, now, text),
