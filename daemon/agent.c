@@ -26,6 +26,7 @@ void agent_done(struct agent *agent)
 {
 	local_done(agent);
 	sync_stop(agent);
+	contact_stop(agent);
 	probe_done(agent);
 	enroll_done(agent);
 	hubs_done(agent);
@@ -144,6 +145,7 @@ int agent_leave(struct agent *agent, struct err *err)
 	int r;
 
 	sync_stop(agent);
+	contact_stop(agent);
 	probe_stop(agent);
 	r = remove_kernel(agent, err);
 	/* Not half gone: the state still says what there is to remove the next time. */

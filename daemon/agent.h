@@ -69,6 +69,12 @@ struct agent_sync {
 	sd_event_source *retry, *readd;
 };
 
+/* Peers that were just added and may have missed our first handshake. */
+struct agent_contact {
+	unsigned int looks; /* still to come */
+	sd_event_source *timer;
+};
+
 struct agent_enroll {
 	struct join_token token; /* secret; only while enrolling */
 	char *request;		 /* body, byte for byte the same each time */
@@ -116,6 +122,7 @@ struct agent {
 	struct agent_probe probe;
 	struct agent_sync sync;
 	struct agent_enroll enroll;
+	struct agent_contact contact;
 	struct flowlog *flowlog;
 	struct nflog *nflog;
 	struct link_events *link_events;
@@ -165,6 +172,13 @@ int probe_open(struct agent *agent, struct err *err); /* needs CAP_NET_RAW */
 void probe_start(struct agent *agent);
 void probe_stop(struct agent *agent);
 void probe_done(struct agent *agent);
+
+/* ---- contact.c: first handshakes with new peers ---- */
+void contact_watch(struct agent *agent); /* peers were added */
+void contact_stop(struct agent *agent);
+/* Pure: desired peers, the hub aside, that were sent something and have no session yet; at most max. */
+size_t contact_unanswered(const struct wg_device *desired, const struct wg_device *actual,
+			  const struct key *hub, const struct wg_peer **ret, size_t max);
 
 /* ---- sync.c ---- */
 void sync_start(struct agent *agent); /* asks now; what is under way is dropped */

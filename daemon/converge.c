@@ -180,6 +180,15 @@ static bool adopt(struct agent *agent, const struct wg_device *device)
 	return true;
 }
 
+static bool adds_peers(const struct plan *plan, const struct wg_device *actual)
+{
+	for (size_t i = 0; i < plan->n_changes; i++)
+		if (plan->changes[i].kind == WG_CHANGE_PEER_SET &&
+		    (!actual || !wg_find_peer(actual, &plan->changes[i].peer->public_key)))
+			return true;
+	return false;
+}
+
 /* 1: another round is needed, 0: it holds. */
 static int one_round(struct agent *agent, struct err *err)
 {
@@ -199,6 +208,8 @@ static int one_round(struct agent *agent, struct err *err)
 		(void)err_code(err, r, "plan: %s", strerror(-r));
 	else if (plan->n > 0)
 		r = carry_out(agent, desired, plan, err) < 0 ? -EIO : 1;
+	if (r == 1 && adds_peers(plan, actual.wg))
+		contact_watch(agent);
 	if (r >= 0) {
 		desired_free(agent->desired);
 		agent->desired = take_pointer(desired);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * First contact with peers that were just added. Both ends of a new pair learn of it within some tens of milliseconds of each
+ * other; a handshake that the quicker one begins meanwhile is lost, and WireGuard repeats it only after 5 s. So for some
+ * seconds after a peer was added we look: where something was sent and no handshake came, the handshake begins anew.
+ */
+#include "common/log.h"
+#include "daemon/agent.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOK_US	      UINT64_C(500000)
+#define LOOK_SLACK_US UINT64_C(100000)
+#define LOOKS	      6	 /* after the last addition: 3 s */
+#define RESTARTS_MAX  32 /* a look: the relay lets 8 handshakes a second through to one site */
+
+static bool is_unanswered(const struct wg_peer *peer)
+{
+	return peer && peer->tx_bytes > 0 && peer->last_handshake_at == 0;
+}
+
+size_t contact_unanswered(const struct wg_device *desired, const struct wg_device *actual,
+			  const struct key *hub, const struct wg_peer **ret, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; n < max && i < desired->n_peers; i++) {
+		const struct wg_peer *peer = &desired->peers[i];
+
+		if (!key_equal(&peer->public_key, hub) &&
+		    is_unanswered(wg_find_peer(actual, &peer->public_key)))
+			ret[n++] = peer;
+	}
+	return n;
+}
+
+static void look(struct agent *agent)
+{
+	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
+	const struct wg_peer *unanswered[RESTARTS_MAX];
+	struct err err = {0};
+	size_t n;
+
+	if (kernel_device(agent->kernel, agent->options.interface, &device) < 0)
+		return;
+	n = contact_unanswered(&agent->desired->wg, device, &trust_root(agent->trust)->hub_key,
+			       unanswered, RESTARTS_MAX);
+	for (size_t i = 0; i < n; i++)
+		if (kernel_restart_peer(agent->kernel, unanswered[i], &err) < 0)
+			log_error("%s", err.text);
+}
+
+static int on_look(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct agent *agent = data;
+
+	if (agent->phase != AGENT_ENROLLED || !agent->desired || !agent->trust)
+		return 0;
+	look(agent);
+	if (--agent->contact.looks > 0) {
+		(void)sd_event_source_set_time_relative(source, LOOK_US);
+		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	}
+	return 0;
+}
+
+void contact_watch(struct agent *agent)
+{
+	agent->contact.looks = LOOKS;
+	agent->contact.timer = sd_event_source_disable_unref(agent->contact.timer);
+	(void)sd_event_add_time_relative(agent->event, &agent->contact.timer, CLOCK_BOOTTIME,
+					 LOOK_US, LOOK_SLACK_US, on_look, agent);
+}
+
+void contact_stop(struct agent *agent)
+{
+	agent->contact.timer = sd_event_source_disable_unref(agent->contact.timer);
+}
