@@ -362,6 +362,17 @@ exec {inject} records results
 
 
 def run_one(job):
+    """A softirq that the kernel put off shows as a packet that came out nowhere, about once in a million. A true difference
+    is there again, at the same packet, when the same seed runs once more."""
+    seed, n, differences, outcomes = run_seed(job)
+    if not differences:
+        return seed, n, differences, outcomes
+    _, _, again, _ = run_seed(job)
+    at = {d.split(":")[0] for d in again}
+    return seed, n, [d for d in differences if d.split(":")[0] in at], outcomes
+
+
+def run_seed(job):
     seed, n_packets, keep = job
     r = random.Random(seed)
     world, host, own = random_world(r)
