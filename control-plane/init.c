@@ -352,6 +352,8 @@ int init_network(const struct init_options *options, struct err *err)
 		r = put_in_place(made, dir);
 	if (r < 0)
 		nftw(made, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	if (r == -EBUSY)
+		return err_code(err, r, "%.150s is a mount point: name a folder inside it", dir);
 	if (r < 0 && !err->text[0])
 		err_code(err, r, "cannot make the network in %.150s: %s", dir, strerror(-r));
 	return r;

@@ -167,12 +167,25 @@ static int prepare_socket(const struct control_options *options, struct err *err
 	return 0;
 }
 
+/* Files are opened without following links, so the folder's own name must not be one either. */
+static bool is_link(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 static int serve(const struct control_options *options, struct err *err)
 {
 	_cleanup_(signer_stopp) struct signer *signer = NULL;
 	_cleanup_(closep) int lock = -1;
-	int r = folder_lock(options->state_dir, &lock);
+	int r = is_link(options->state_dir) ? -ELOOP : folder_lock(options->state_dir, &lock);
 
+	if (r == -ELOOP)
+		return err_code(
+			err, r,
+			"the state folder %.150s is a symbolic link: name the folder itself",
+			options->state_dir);
 	if (r == -EWOULDBLOCK)
 		return err_code(err, r, "another sortie-control runs with the state folder %.150s",
 				options->state_dir);

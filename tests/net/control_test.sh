@@ -53,6 +53,12 @@ ip link add br9 type bridge
 ip link set br9 up
 ip addr add 10.9.0.1/16 dev br9
 has "init: a range that a local route overlaps" "$(control init --state "$STATE" --network net --endpoint 192.0.2.1:51820 --ipv4 10.9.128.0/17 2>&1)" "overlaps this host's route 10.9.0.0/16"
+mkdir "$T/volume" && mount -t tmpfs tmpfs "$T/volume"
+has "init: a mount point" "$(control init --state "$T/volume" --network net --endpoint 192.0.2.1:51820 2>&1)" "is a mount point: name a folder inside it"
+check "init: inside a mount point" control init --state "$T/volume/state" --network net --endpoint 192.0.2.1:51820
+check "init: nothing beside it" test "$(find "$T" -maxdepth 1 -name 'volume*' | wc -l)" -eq 1
+ln -s "$T/volume/state" "$T/link"
+has "run: a symbolic link" "$(control run --state "$T/link" --socket "$SOCKET" 2>&1)" "is a symbolic link: name the folder itself"
 check_not "init: nothing half made" test -e "$STATE"
 check "init" control init --state "$STATE" --network net --endpoint 192.0.2.1:51820
 check_not "init: nothing of it for others" sh -c "find '$STATE' -perm /077 | grep -q ."
