@@ -21,7 +21,11 @@ if [[ -z ${SORTIE_TEST_INSIDE:-} ]]; then
 		exit 77
 	fi
 	export SORTIE_TEST_INSIDE=1
-	exec unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private bash "$0" "$@"
+	unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private bash "$0" "$@" &
+	# unshare itself does not listen to INT and TERM; with it ends the whole PID namespace.
+	trap 'kill -KILL $! 2>/dev/null; exit 130' INT TERM
+	wait $!
+	exit
 fi
 set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
