@@ -57,20 +57,28 @@ static void frame(struct batch *batch, struct nlmsghdr *(*build)(char *, uint32_
 			build((char *)batch->bytes + batch->n, nl_sequence(batch->nl))->nlmsg_len;
 }
 
+/* Room for one message more, and its sequence number. False: out of memory. */
+static bool next_message(struct batch *batch, size_t size, uint32_t *ret_sequence)
+{
+	if (batch->error)
+		return false;
+	if (!batch->messages)
+		frame(batch, nftnl_batch_begin);
+	if (!reserve(batch, size))
+		return false;
+	*ret_sequence = nl_sequence(batch->nl);
+	if (!batch->messages)
+		batch->first_sequence = *ret_sequence;
+	batch->messages++;
+	return true;
+}
+
 struct nlmsghdr *batch_begin(struct batch *batch, uint16_t type, uint16_t flags)
 {
 	uint32_t sequence;
 
-	if (batch->error)
+	if (!next_message(batch, MESSAGE_MAX, &sequence))
 		return NULL;
-	if (!batch->messages)
-		frame(batch, nftnl_batch_begin);
-	if (!reserve(batch, MESSAGE_MAX))
-		return NULL;
-	sequence = nl_sequence(batch->nl);
-	if (!batch->messages)
-		batch->first_sequence = sequence;
-	batch->messages++;
 	return nftnl_nlmsg_build_hdr((char *)batch->bytes + batch->n, type, NFPROTO_INET,
 				     (uint16_t)(flags | NLM_F_REQUEST), sequence);
 }
@@ -79,6 +87,20 @@ void batch_end(struct batch *batch, const struct nlmsghdr *message)
 {
 	batch->last = batch->n;
 	batch->n += MNL_ALIGN(message->nlmsg_len);
+}
+
+void batch_put(struct batch *batch, const struct nlmsghdr *message)
+{
+	struct nlmsghdr *copy;
+	uint32_t sequence;
+
+	if (!next_message(batch, MNL_ALIGN(message->nlmsg_len), &sequence))
+		return;
+	copy = (struct nlmsghdr *)(batch->bytes + batch->n);
+	memcpy(copy, message, MNL_ALIGN(message->nlmsg_len));
+	copy->nlmsg_seq = sequence;
+	copy->nlmsg_pid = 0;
+	batch_end(batch, copy);
 }
 
 /* ---- the answer ---- */

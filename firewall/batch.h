@@ -33,6 +33,8 @@ void batch_done(struct batch *batch);
  */
 struct nlmsghdr *batch_begin(struct batch *batch, uint16_t type, uint16_t flags);
 void batch_end(struct batch *batch, const struct nlmsghdr *message);
+/* A copy of a whole message. */
+void batch_put(struct batch *batch, const struct nlmsghdr *message);
 
 /* An empty batch is success. */
 int batch_commit(struct batch *batch);

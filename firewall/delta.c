@@ -7,14 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/cleanup.h"
-#include "firewall/expr.h"
 #include "firewall/state.h"
-#include "firewall/text.h"
 
 void state_done(struct state *state)
 {
 	for (size_t i = 0; i < N_CHAINS; i++)
 		free(state->chains[i]);
+	rules_done(&state->rules);
 	elements_done(&state->elements);
 	*state = (struct state){0};
 }
@@ -37,53 +36,30 @@ void delta_done(struct delta *delta)
 	elements_done(&delta->refreshed);
 }
 
+int state_texts(struct state *state)
+{
+	if (!state->rules.n || state->chains[0])
+		return 0;
+	return rules_texts(&state->rules, state->chains);
+}
+
+void state_drop_texts(struct state *state)
+{
+	for (size_t i = 0; state->rules.n && i < N_CHAINS; i++) {
+		free(state->chains[i]);
+		state->chains[i] = NULL;
+	}
+}
+
 /* ---- the desired state ---- */
-
-static int on_rule(struct nftnl_rule *rule, void *data)
-{
-	_cleanup_(freep) char *text = NULL;
-	int r = text_of_rule(rule, &text);
-
-	return r < 0 ? r : state_add_rule(data, text);
-}
-
-static int add_rows(const struct fw_desired *desired, const struct rule_row *rows, size_t n,
-		    struct state *state)
-{
-	uint16_t when = layout_when(desired);
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < n; i++)
-		if ((rows[i].when & when) == rows[i].when)
-			r = expr_rules(&rows[i], desired, on_rule, &state->chains[rows[i].chain]);
-	return r;
-}
-
-static int fill(const struct fw_desired *desired, struct state *state)
-{
-	const struct rule_row *rows;
-	size_t n;
-	int r;
-
-	for (size_t i = 0; i < N_CHAINS; i++) {
-		state->chains[i] = strdup("");
-		if (!state->chains[i])
-			return -ENOMEM;
-	}
-	rows = desired->role == FW_ROLE_HUB ? layout_hub(&n) : layout_workload(&n);
-	r = add_rows(desired, rows, n, state);
-	if (r == 0) {
-		rows = layout_common(&n);
-		r = add_rows(desired, rows, n, state);
-	}
-	return r == 0 ? elements_of(desired, &state->elements) : r;
-}
 
 int state_of(const struct fw_desired *desired, int64_t now_ms, struct state *ret)
 {
 	struct state state = {.exists = true, .complete = true};
-	int r = fill(desired, &state);
+	int r = rules_of(desired, &state.rules);
 
+	if (r == 0)
+		r = elements_of(desired, &state.elements);
 	if (r < 0) {
 		state_done(&state);
 		return r;
@@ -148,21 +124,39 @@ int delta_of_elements(const struct elements *actual, const struct elements *desi
 	return r;
 }
 
-int delta_of(const struct state *actual, const struct state *desired, int64_t now_ms,
-	     struct delta *ret)
+/* Texts only where one side was read: making them costs as much as a small table's elements. */
+static int delta_of_chains(struct state *actual, struct state *desired, struct delta *delta)
+{
+	int r;
+
+	if (rules_equal(&actual->rules, &desired->rules))
+		return 0;
+	if (!actual->exists) {
+		for (size_t i = 0; i < N_CHAINS; i++)
+			delta->rewrite[i] = true;
+		return 0;
+	}
+	r = state_texts(actual);
+	if (r == 0)
+		r = state_texts(desired);
+	for (size_t i = 0; r == 0 && i < N_CHAINS; i++)
+		delta->rewrite[i] =
+			!actual->chains[i] || strcmp(actual->chains[i], desired->chains[i]) != 0;
+	return r;
+}
+
+int delta_of(struct state *actual, struct state *desired, int64_t now_ms, struct delta *ret)
 {
 	struct delta delta = {.create = !actual->exists || !actual->complete};
 	int r = delta_of_elements(&actual->elements, &desired->elements, now_ms, &delta);
 
-	if (r < 0) {
+	if (r == 0)
+		r = delta_of_chains(actual, desired, &delta);
+	if (r < 0)
 		delta_done(&delta);
-		return r;
-	}
-	for (size_t i = 0; i < N_CHAINS; i++)
-		delta.rewrite[i] =
-			!actual->chains[i] || strcmp(actual->chains[i], desired->chains[i]) != 0;
-	*ret = delta;
-	return 0;
+	else
+		*ret = delta;
+	return r;
 }
 
 void elements_keep_ends(const struct elements *actual, struct elements *desired)

@@ -16,17 +16,17 @@
 #include <unistd.h>
 #include "common/clock.h"
 #include "firewall/batch.h"
-#include "firewall/expr.h"
 #include "firewall/part.h"
 #include "firewall/readback.h"
 #include "firewall/sets.h"
 #include "firewall/state.h"
 
 #define ERROR_MAX 512
-#define READ_BACK_MAX                                                                              \
-	256 /* elements asked for by key after a change; each costs as much as half its writing */
-#define SHORT_LIVED_MS 5000
-#define TCP_LOOSE      "/proc/sys/net/netfilter/nf_conntrack_tcp_loose"
+/* Elements asked for by key after a change: each costs as much as half its writing. Of more, a sample. */
+#define READ_BACK_MAX	 256
+#define READ_BACK_SAMPLE 64
+#define SHORT_LIVED_MS	 5000
+#define TCP_LOOSE	 "/proc/sys/net/netfilter/nf_conntrack_tcp_loose"
 
 struct firewall {
 	struct nl *nl;
@@ -132,7 +132,7 @@ static void change_done(struct change *change)
 	state_done(&change->state);
 }
 
-static int work_out_whole(const struct firewall *firewall, const struct fw_desired *desired,
+static int work_out_whole(struct firewall *firewall, const struct fw_desired *desired,
 			  struct change *change)
 {
 	int r = state_of(desired, now_ms(), &change->state);
@@ -170,18 +170,6 @@ int firewall_plan(struct firewall *firewall, const struct fw_desired *desired, s
 
 /* ---- one transaction ---- */
 
-static int put_rule(struct nftnl_rule *rule, void *data)
-{
-	struct batch *batch = data;
-	struct nlmsghdr *message = batch_begin(batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
-
-	if (message) {
-		nftnl_rule_nlmsg_build_payload(message, rule);
-		batch_end(batch, message);
-	}
-	return batch->error;
-}
-
 static void put_flush(struct batch *batch, unsigned int chain)
 {
 	struct nlmsghdr *message = batch_begin(batch, NFT_MSG_DELRULE, 0);
@@ -193,38 +181,9 @@ static void put_flush(struct batch *batch, unsigned int chain)
 	batch_end(batch, message);
 }
 
-static int put_rows(struct batch *batch, const struct fw_desired *desired, const bool *rewrite,
-		    const struct rule_row *rows, size_t n)
+static int commit(struct firewall *firewall, const struct change *change)
 {
-	uint16_t when = layout_when(desired);
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < n; i++)
-		if (rewrite[rows[i].chain] && (rows[i].when & when) == rows[i].when)
-			r = expr_rules(&rows[i], desired, put_rule, batch);
-	return r;
-}
-
-static int put_chains(struct batch *batch, const struct fw_desired *desired, const bool *rewrite)
-{
-	const struct rule_row *rows;
-	size_t n;
-	int r;
-
-	for (unsigned int i = 0; i < N_CHAINS; i++)
-		if (rewrite[i])
-			put_flush(batch, i);
-	rows = desired->role == FW_ROLE_HUB ? layout_hub(&n) : layout_workload(&n);
-	r = put_rows(batch, desired, rewrite, rows, n);
-	if (r < 0)
-		return r;
-	rows = layout_common(&n);
-	return put_rows(batch, desired, rewrite, rows, n);
-}
-
-static int commit(struct firewall *firewall, const struct fw_desired *desired,
-		  const struct delta *delta)
-{
+	const struct delta *delta = &change->delta;
 	struct batch batch;
 	int r;
 
@@ -237,19 +196,21 @@ static int commit(struct firewall *firewall, const struct fw_desired *desired,
 		sets_put_fresh(&batch, delta->added.items, delta->added.n);
 	else
 		sets_put_first(&batch, delta->added.items, delta->added.n);
-	r = put_chains(&batch, desired, delta->rewrite);
-	if (r == 0)
-		r = batch_commit(&batch);
+	for (unsigned int i = 0; firewall->actual.exists && i < N_CHAINS; i++)
+		if (delta->rewrite[i])
+			put_flush(&batch, i);
+	rules_put(&change->state.rules, delta->rewrite, &batch);
+	r = batch_commit(&batch);
 	if (r < 0)
 		fail(firewall, r, "writing table inet " FIREWALL_TABLE, batch.text);
 	batch_done(&batch);
 	return r;
 }
 
-/* Asks for up to READ_BACK_MAX of the elements, evenly spread; not for those that may be gone before the answer. */
+/* Asks for all of the elements or a sample, evenly spread; not for those that may be gone before the answer. */
 static int confirm_present(struct firewall *firewall, const struct elements *written)
 {
-	size_t step = written->n / READ_BACK_MAX + 1;
+	size_t step = written->n > READ_BACK_MAX ? written->n / READ_BACK_SAMPLE : 1;
 	struct elements sample = {0};
 	int r = 0;
 
@@ -308,6 +269,7 @@ static void settle(struct firewall *firewall, const struct fw_desired *desired,
 		state_done(&firewall->actual);
 		firewall->actual = change->state;
 		change->state = (struct state){0};
+		state_drop_texts(&firewall->actual);
 	}
 	memory_keep(&firewall->memory, desired, &firewall->actual.elements);
 }
@@ -323,7 +285,7 @@ static int apply_once(struct firewall *firewall, const struct fw_desired *desire
 	if (change.partly && part_reserve(&change.part, &firewall->actual.elements) < 0)
 		return fail(firewall, -ENOMEM, "working out what should stand", "");
 	*ret_plan = delta_plan(&change.delta);
-	r = commit(firewall, desired, &change.delta);
+	r = commit(firewall, &change);
 	if (r == 0)
 		r = confirm(firewall, &change.delta);
 	if (r == 0)
@@ -482,6 +444,7 @@ static int compare_once(struct firewall *firewall)
 		return 1;
 	if (r == 0)
 		r = delta_of(&state, &firewall->actual, now_ms(), &delta);
+	state_drop_texts(&firewall->actual);
 	state_done(&state);
 	if (r < 0)
 		return fail(firewall, r, "reading table inet " FIREWALL_TABLE,

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "firewall/elements.h"
 #include "firewall/layout.h"
+#include "firewall/rules.h"
 
 /* A lease that would end this much sooner or later is the same lease: nothing is sent for it. */
 #define LEASE_SLACK_MS 1500
@@ -14,13 +15,18 @@
 struct state {
 	bool exists;   /* the table stands */
 	bool complete; /* and nothing of its frame (base chains, sets, counters) has to be made */
-	char *chains[N_CHAINS]; /* the text of each chain's rules; NULL: not there */
+	/* What was read: the text of each chain's rules; NULL: not there. Else made by state_texts(). */
+	char *chains[N_CHAINS];
+	struct rules rules; /* what should stand */
 	struct elements elements;
 };
 
 void state_done(struct state *state);
 /* One rule more at the end of a chain's text. -ENOMEM. */
 int state_add_rule(char **chain, const char *text);
+/* Makes the texts of what should stand, unless they are there. -ENOMEM. */
+int state_texts(struct state *state);
+void state_drop_texts(struct state *state); /* of what should stand; they can be made again */
 /* What should stand. elements_of()'s errors. */
 int state_of(const struct fw_desired *desired, int64_t now_ms, struct state *ret);
 
@@ -33,10 +39,9 @@ struct delta {
 void delta_done(struct delta *delta);
 /*
  * From what stands to what should. Elements that have expired stand no more; a map's element with other data is removed and
- * added; a timeout that differs by more than LEASE_SLACK_MS is refreshed.
+ * added; a timeout that differs by more than LEASE_SLACK_MS is refreshed. Makes texts of rules where they have to be compared.
  */
-int delta_of(const struct state *actual, const struct state *desired, int64_t now_ms,
-	     struct delta *ret);
+int delta_of(struct state *actual, struct state *desired, int64_t now_ms, struct delta *ret);
 /* The elements' half of it. What was found before an error stays in ret. */
 int delta_of_elements(const struct elements *actual, const struct elements *desired, int64_t now_ms,
 		      struct delta *ret);

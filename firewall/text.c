@@ -18,7 +18,6 @@
 #include "netlink/answer.h"
 
 #define ATTRIBUTES_MAX 63
-#define RULE_BYTES_MAX 16384
 
 /* Bits of attribute numbers that hold attributes, in an expression's own attributes and in those below. */
 static const struct {
@@ -173,15 +172,11 @@ int text_of_expressions(const struct nlattr *list, char **ret)
 	return r;
 }
 
-int text_of_rule(struct nftnl_rule *rule, char **ret)
+int text_of_rule(const struct nlmsghdr *message, char **ret)
 {
-	_Alignas(struct nlmsghdr) char bytes[RULE_BYTES_MAX];
-	struct nlmsghdr *message =
-		nftnl_nlmsg_build_hdr(bytes, NFT_MSG_NEWRULE, NFPROTO_INET, 0, 0);
 	const struct nlattr *table[NFTA_RULE_EXPRESSIONS + 1];
-	int r;
+	int r = attributes_of_message(message, sizeof(struct nfgenmsg), table,
+				      NFTA_RULE_EXPRESSIONS);
 
-	nftnl_rule_nlmsg_build_payload(message, rule);
-	r = attributes_of_message(message, sizeof(struct nfgenmsg), table, NFTA_RULE_EXPRESSIONS);
 	return r < 0 ? r : text_of_expressions(table[NFTA_RULE_EXPRESSIONS], ret);
 }

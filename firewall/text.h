@@ -7,9 +7,8 @@
  */
 #pragma once
 #include <libmnl/libmnl.h>
-#include <libnftnl/rule.h>
 
 /* list: attribute NFTA_RULE_EXPRESSIONS, or NULL. *ret is malloc()ed, one line. -EBADMSG, -ENOMEM. */
 int text_of_expressions(const struct nlattr *list, char **ret);
-/* Of a rule of ours. */
-int text_of_rule(struct nftnl_rule *rule, char **ret);
+/* Of a whole message about a rule, built or read. */
+int text_of_rule(const struct nlmsghdr *message, char **ret);

@@ -204,6 +204,7 @@ static void test_jumps(void **unused)
 			wanted.hub4 = (struct addr){0};
 		wanted.underlay_locked = bits & 16;
 		assert_int_equal(state_of(&wanted, NOW_MS, &state), 0);
+		assert_int_equal(state_texts(&state), 0);
 		check_jumps(&state);
 		state_done(&state);
 	}
@@ -218,6 +219,7 @@ static void test_no_ipv4(void **unused)
 	wanted.overlay4 = (struct prefix){0};
 	wanted.hub4 = (struct addr){0};
 	assert_int_equal(state_of(&wanted, NOW_MS, &state), 0);
+	assert_int_equal(state_texts(&state), 0);
 	assert_non_null(strstr(state.chains[CHAIN_FROM_OVERLAY], PLAIN_IPV4_DENIED));
 	state_done(&state);
 }
