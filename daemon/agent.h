@@ -206,6 +206,8 @@ int enroll_store_request(struct agent *agent, const struct join_token *token, st
 
 /* ---- underlay.c: may the underlay be locked? ---- */
 bool underlay_examine(struct agent *agent, const struct desired *desired);
+/* Before and after rules about directions change: conntrack learns who opened the connections that it has not seen begin. */
+void underlay_adopt(void);
 
 /* ---- local.c: the local socket ---- */
 void local_request(const struct ipc_message *message, void *agent);

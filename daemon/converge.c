@@ -136,16 +136,22 @@ static bool is_repair(const struct plan *plan)
 }
 
 static int carry_out(struct agent *agent, const struct desired *desired, const struct plan *plan,
-		     struct err *err)
+		     bool new_rules, struct err *err)
 {
 	const char *ifname = desired->ifname;
 	int r = 0;
+
+	if (new_rules)
+		underlay_adopt();
 
 	/* The name is on disk before the interface is there: after a crash in between it is known as ours. */
 	if (has_step(plan, PLAN_CREATE))
 		r = state_save(agent->state, STATE_INTERFACE, ifname, strlen(ifname), err);
 	if (r == 0)
 		r = kernel_apply(agent->kernel, desired, plan, err);
+	/* Those that began meanwhile. */
+	if (new_rules)
+		underlay_adopt();
 	if (r == 0 && agent->converged && is_repair(plan)) {
 		agent->repaired++;
 		log_warning("the kernel differed from what should hold: repaired (%s)",
@@ -207,7 +213,10 @@ static int one_round(struct agent *agent, struct err *err)
 	if (r < 0)
 		(void)err_code(err, r, "plan: %s", strerror(-r));
 	else if (plan->n > 0)
-		r = carry_out(agent, desired, plan, err) < 0 ? -EIO : 1;
+		r = carry_out(agent, desired, plan,
+			      actual.firewall.create || actual.firewall.chains_rewritten, err) < 0
+			    ? -EIO
+			    : 1;
 	if (r == 1 && adds_peers(plan, actual.wg))
 		contact_watch(agent);
 	if (r >= 0) {

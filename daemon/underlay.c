@@ -79,3 +79,15 @@ bool underlay_examine(struct agent *agent, const struct desired *desired)
 			    agent->pending[0], agent->n_pending > 1 ? " and others" : "");
 	return agent->n_pending == 0;
 }
+
+void underlay_adopt(void)
+{
+	size_t n = 0;
+	int r = flows_adopt(&n);
+
+	/* Then conntrack takes each for what its next packet looks like: some may be cut, and come back. */
+	if (r < 0)
+		log_warning("conntrack cannot be told of running connections: %s", strerror(-r));
+	else if (n > 0)
+		log_info("conntrack was told of %zu running connections", n);
+}

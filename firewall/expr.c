@@ -253,7 +253,8 @@ static void add_tuple(struct building *b, const struct term *term)
 		ct(b, NFT_CT_PROTO_DST, IP_CT_DIR_ORIGINAL, port);
 	} else {
 		meta(b, NFT_META_L4PROTO, protocol);
-		payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2, port);
+		payload(b, NFT_PAYLOAD_TRANSPORT_HEADER,
+			term->kind == TERM_DESTINATION_ANSWER ? 0 : 2, 2, port);
 	}
 	lookup(b, term->arg, 0);
 }
@@ -437,6 +438,7 @@ static void add_term(struct building *b, const struct term *term)
 		return add_address_set(b, term);
 	case TERM_SOURCE_TUPLE:
 	case TERM_DESTINATION_TUPLE:
+	case TERM_DESTINATION_ANSWER:
 	case TERM_SOURCE_FLOW:
 	case TERM_DESTINATION_FLOW:
 		return add_tuple(b, term);

@@ -145,6 +145,7 @@ enum term_kind {
 	TERM_DESTINATION_SET,
 	TERM_SOURCE_TUPLE, /* arg: enum set_kind; address . protocol . destination port of this packet */
 	TERM_DESTINATION_TUPLE,
+	TERM_DESTINATION_ANSWER, /* the same with this packet's source port */
 	TERM_SOURCE_FLOW, /* the same with protocol and port of the flow as its initiator sent it */
 	TERM_DESTINATION_FLOW,
 	TERM_SOURCE_ENDPOINT, /* arg: enum set_kind; address . source port */

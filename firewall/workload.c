@@ -65,6 +65,8 @@ static const struct rule_row rows[] = {
 	ROW(OUTPUT, ANY, WHEN_JOIN, TO_JOIN, GOTO(TO_OVERLAY)),
 	ROW(OUTPUT, BOTH, 0, DESTINATION(OVERLAY), GOTO(DENY_OUT)),
 	ROW(OUTPUT, ANY, WHEN_UNDERLAY, REPLY, GOTO(UNDERLAY_OUT)),
+	/* Of a connection that conntrack does not know, whoever opened it: without this it runs until the window is full. */
+	ROW(OUTPUT, ANY, WHEN_UNDERLAY, INVALID, PROTO(TCP), GOTO(UNDERLAY_OUT)),
 
 	/* Router solicitations and the like: nobody is there to hear them. */
 	ROW(TO_OVERLAY, BOTH, 0, T(DESTINATION_TYPE, RTN_MULTICAST), DROP),
@@ -157,6 +159,8 @@ static const struct rule_row rows[] = {
 	ROW(UNDERLAY_IN, BOTH, 0, RELATED, PROTO(ICMP), ACCEPT),
 	ROW(UNDERLAY_IN, ANY, 0, REPLY, ACCEPT),
 	ROW(UNDERLAY_IN, BOTH, 0, ORIGINAL, T(SOURCE_FLOW, SET_UNDERLAY), ACCEPT),
+	/* What policy serves to somebody needs no conntrack: an operator's session outlives a flush of it. */
+	ROW(UNDERLAY_IN, BOTH, 0, INVALID, PROTO(TCP), T(SOURCE_TUPLE, SET_UNDERLAY), ACCEPT),
 	ROW(UNDERLAY_IN, ANY, 0, GOTO(DENY_UNDERLAY)),
 
 	/* Answers: an exception that was withdrawn cuts what runs. What this host opens is not asked here. */
@@ -165,6 +169,7 @@ static const struct rule_row rows[] = {
 	ROW(UNDERLAY_OUT, IPV6, 0, PROTO(UDP), SPORT(546), DPORT(547), ACCEPT),
 	ROW(UNDERLAY_OUT, BOTH, 0, RELATED, PROTO(ICMP), ACCEPT),
 	ROW(UNDERLAY_OUT, BOTH, 0, T(DESTINATION_FLOW, SET_UNDERLAY), ACCEPT),
+	ROW(UNDERLAY_OUT, BOTH, 0, INVALID, T(DESTINATION_ANSWER, SET_UNDERLAY), ACCEPT),
 	ROW(UNDERLAY_OUT, ANY, 0, GOTO(DENY_UNDERLAY)),
 
 	/* Published ports of containers, asked for by the port that the initiator saw. */

@@ -10,26 +10,22 @@
 #include <errno.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack_tcp.h>
-#include <linux/inet_diag.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
-#include <linux/sock_diag.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include "common/cleanup.h"
 #include "netlink/link.h"
 #include "netlink/nl.h"
+#include "netlink/sockets.h"
 
 #define DUMP_TRIES 10
-#define PORTS	   65536
 
 DEFINE_CLEANUP(nfct_destroy, struct nf_conntrack *);
 
 struct collector {
 	const struct link_addr *locals;
 	size_t n_locals;
-	uint8_t listening[PORTS / 8];
 	struct flow *flows;
 	size_t n, limit;
 };
@@ -144,86 +140,20 @@ static int read_conntrack(struct collector *c)
 	return r == -EINVAL || r == -EOPNOTSUPP || r == -EPROTONOSUPPORT ? 0 : r;
 }
 
-static int on_listener(const struct nlmsghdr *message, void *data)
+static int on_socket(const struct flow *flow, void *data)
 {
-	const struct inet_diag_msg *socket = mnl_nlmsg_get_payload(message);
-	struct collector *c = data;
-	uint16_t port;
+	struct flow copy = *flow;
 
-	if (mnl_nlmsg_get_payload_len(message) < sizeof(*socket))
-		return -EBADMSG;
-	port = ntohs(socket->id.idiag_sport);
-	c->listening[port / 8] |= (uint8_t)(1u << port % 8);
+	if (flow->inbound)
+		collect(data, &copy);
 	return 0;
-}
-
-/* A socket's idea of an address; IPv4 over an IPv6 socket comes mapped. */
-static struct endpoint socket_endpoint(uint8_t family, const void *bytes, uint16_t port)
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	if (family == AF_INET6 && !memcmp(bytes, mapped, sizeof(mapped))) {
-		family = AF_INET;
-		bytes = (const uint8_t *)bytes + sizeof(mapped);
-	}
-	return (struct endpoint){addr_from_bytes(family, bytes), ntohs(port)};
-}
-
-static int on_socket(const struct nlmsghdr *message, void *data)
-{
-	const struct inet_diag_msg *socket = mnl_nlmsg_get_payload(message);
-	struct collector *c = data;
-	struct flow flow = {.protocol = IPPROTO_TCP, .from_sockets = true};
-
-	if (mnl_nlmsg_get_payload_len(message) < sizeof(*socket))
-		return -EBADMSG;
-	if (socket->idiag_family != AF_INET && socket->idiag_family != AF_INET6)
-		return 0;
-	flow.from =
-		socket_endpoint(socket->idiag_family, socket->id.idiag_dst, socket->id.idiag_dport);
-	flow.to =
-		socket_endpoint(socket->idiag_family, socket->id.idiag_src, socket->id.idiag_sport);
-	if (c->listening[flow.to.port / 8] & 1u << flow.to.port % 8)
-		collect(c, &flow);
-	return 0;
-}
-
-static int dump_sockets(struct nl *nl, uint8_t family, uint32_t states,
-			int (*on_message)(const struct nlmsghdr *message, void *data),
-			struct collector *c)
-{
-	_Alignas(struct nlmsghdr) char buffer[256];
-	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
-	struct inet_diag_req_v2 *request;
-
-	message->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-	request = mnl_nlmsg_put_extra_header(message, sizeof(*request));
-	request->sdiag_family = family;
-	request->sdiag_protocol = IPPROTO_TCP;
-	request->idiag_states = states;
-	return nl_request(nl, message, on_message, c);
-}
-
-/* All listeners before any connection: an IPv6 listener takes IPv4 connections. */
-static int read_sockets(struct collector *c)
-{
-	static const uint8_t families[] = {AF_INET, AF_INET6};
-	_cleanup_(nl_closep) struct nl *nl = NULL;
-	int r = nl_open(NETLINK_SOCK_DIAG, &nl);
-
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(families); i++)
-		r = dump_sockets(nl, families[i], 1u << TCP_LISTEN, on_listener, c);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(families); i++)
-		r = dump_sockets(nl, families[i], 1u << TCP_ESTABLISHED, on_socket, c);
-	return r;
 }
 
 static int read_all(struct collector *c)
 {
 	int r = read_conntrack(c);
 
-	return r < 0 ? r : read_sockets(c);
+	return r < 0 ? r : sockets_established(on_socket, c);
 }
 
 int flows_inbound(size_t limit, struct flow **ret, size_t *ret_n)

@@ -22,3 +22,10 @@ struct flow {
  * *ret is malloc()ed. Where conntrack is not loaded, only sockets are seen.
  */
 int flows_inbound(size_t limit, struct flow **ret, size_t *ret_n);
+
+/*
+ * Tells conntrack of TCP connections that are older than it (it begins to look with the first rule that asks), so that it
+ * knows who opened them and does not have to guess by the next packet. What it knows already stays as it is. *ret_n: how
+ * many were new to it.
+ */
+int flows_adopt(size_t *ret_n);

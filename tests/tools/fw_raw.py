@@ -7,6 +7,9 @@
   fw_raw.py listeners IFNAME                         an MLD general query; 0 where a report comes
   fw_raw.py related PID_A PID_B A B PORT COMMAND...  A's UDP socket (namespace of PID_A) sends to B (of PID_B); after COMMAND
                                                      B sends a port unreachable about it; 0 where A's socket hears of it
+  fw_raw.py advertise IFNAME HOPLIMIT PREFIX         a router advertisement with an autonomous /64
+  fw_raw.py large DEST DPORT [SPORT]                 two datagrams of 1400 bytes that must not be fragmented
+  fw_raw.py too-big A B MTU IFNAME                   to B: A's UDP answer to B, which B never asked for, was too big for MTU
 """
 import ctypes
 import os
@@ -97,6 +100,16 @@ def enter(pid):
             raise OSError(ctypes.get_errno(), "setns")
 
 
+def quoted_udp(a, b, sport, dport):
+    """A datagram from a to b as an ICMP error quotes it."""
+    body = struct.pack("!HHHH", sport, dport, 16, 0) + b"question"
+    if ":" in a:
+        return struct.pack("!IHBB", 6 << 28, len(body), 17, 64) + socket.inet_pton(socket.AF_INET6, a) + \
+            socket.inet_pton(socket.AF_INET6, b) + body
+    quoted = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, 64, 17, 0) + socket.inet_aton(a) + socket.inet_aton(b)
+    return quoted[:10] + struct.pack("!H", ones_sum(quoted)) + quoted[12:] + body
+
+
 def related(pid_a, pid_b, a, b, port, *command):
     family = socket.AF_INET6 if ":" in a else socket.AF_INET
     own = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -112,13 +125,10 @@ def related(pid_a, pid_b, a, b, port, *command):
     ctypes.CDLL(None).setns(own, 0x40000000)
     asking.send(b"question")
     sport = asking.getsockname()[1]
-    body = struct.pack("!HHHH", sport, int(port), 16, 0) + b"question"
+    quoted = quoted_udp(a, b, sport, int(port))
     if family == socket.AF_INET6:
-        quoted = struct.pack("!IHBB", 6 << 28, len(body), 17, 64) + socket.inet_pton(family, a) + socket.inet_pton(family, b) + body
         packet = struct.pack("!BBHI", 1, 4, 0, 0) + quoted
     else:
-        quoted = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, 64, 17, 0) + socket.inet_aton(a) + socket.inet_aton(b)
-        quoted = quoted[:10] + struct.pack("!H", ones_sum(quoted)) + quoted[12:] + body
         packet = struct.pack("!BBHI", 3, 3, 0, 0) + quoted
         packet = packet[:2] + struct.pack("!H", ones_sum(packet)) + packet[4:]
     if command and subprocess.run(command).returncode:
@@ -134,6 +144,44 @@ def related(pid_a, pid_b, a, b, port, *command):
     return 1
 
 
+def advertise(ifname, hop_limit, prefix):
+    option = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 1000, 1000, 0) + socket.inet_pton(socket.AF_INET6, prefix)
+    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as s:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, int(hop_limit))
+        s.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 0, 0, 0) + option, ("ff02::1", 0, 0, socket.if_nametoindex(ifname)))
+    return 0
+
+
+def large(dest, dport, sport=0):
+    v6 = ":" in dest
+    with socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.setsockopt(socket.IPPROTO_IPV6 if v6 else socket.IPPROTO_IP, 23 if v6 else 10, 2)  # MTU_DISCOVER: DO
+        s.bind(("", int(sport)))
+        s.connect((dest, int(dport)))
+        for _ in range(2):
+            try:
+                s.send(b"x" * 1400)
+            except OSError:  # it has been learnt
+                pass
+            time.sleep(0.1)
+    return 0
+
+
+def too_big(a, b, mtu, ifname):
+    v6 = ":" in a
+    quoted = quoted_udp(b, a, 4000, 4001)
+    with socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_RAW,
+                       socket.IPPROTO_ICMPV6 if v6 else socket.IPPROTO_ICMP) as s:
+        packet = struct.pack("!BBHI", 2, 0, 0, int(mtu)) + quoted if v6 else struct.pack("!BBHHH", 3, 4, 0, 0, int(mtu)) + quoted
+        if not v6:
+            packet = packet[:2] + struct.pack("!H", ones_sum(packet)) + packet[4:]
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, ifname.encode())
+        s.sendto(packet, (b, 0))
+    time.sleep(0.2)
+    return 0
+
+
 if __name__ == "__main__":
-    commands = {"udp": udp, "solicit": solicit, "listeners": listeners, "related": related}
+    commands = {"udp": udp, "solicit": solicit, "listeners": listeners, "related": related, "advertise": advertise,
+                "large": large, "too-big": too_big}
     sys.exit(commands[sys.argv[1]](*sys.argv[2:]))

@@ -3,6 +3,7 @@
  * netlink/'s flows and logged packets for test scripts.
  *
  *   nl_tool flows LIMIT            one line a flow: "PROTOCOL FROM TO conntrack|socket"
+ *   nl_tool adopt                  tells conntrack of older connections, prints how many it did not know
  *   nl_tool nflog GROUP COUNT SECONDS      prints "ready", then COUNT packets, one line each; exit 1 if fewer came
  *   nl_tool listen PORT            accepts TCP over both families and holds what comes, until it is killed
  *   nl_tool connect ADDRESS PORT   connects, prints "ready", holds until it is killed
@@ -41,6 +42,15 @@ static int show_flows(char **argv)
 		printf("%u %s %s %s\n", flows[i].protocol, endpoint_format(&flows[i].from, from),
 		       endpoint_format(&flows[i].to, to),
 		       flows[i].from_sockets ? "socket" : "conntrack");
+	return report(r);
+}
+
+static int adopt(char **argv)
+{
+	size_t n = 0;
+	int r = flows_adopt(&n);
+
+	printf("%zu\n", n);
 	return report(r);
 }
 
@@ -110,10 +120,8 @@ static const struct {
 	int arguments;
 	int (*run)(char **argv);
 } commands[] = {
-	{"flows", 1, show_flows},
-	{"nflog", 3, show_packets},
-	{"listen", 1, listen_on},
-	{"connect", 2, connect_to},
+	{"flows", 1, show_flows}, {"adopt", 0, adopt},	      {"nflog", 3, show_packets},
+	{"listen", 1, listen_on}, {"connect", 2, connect_to},
 };
 
 int main(int argc, char **argv)
