@@ -34,6 +34,11 @@ struct control_options {
 	const char *socket_path; /* of the admin socket */
 };
 
+/* Which maps a pin leads to; all zero: none. */
+struct relay_pin {
+	uint64_t device, inode;
+};
+
 struct control {
 	const struct control_options *options;
 	sd_event *event;
@@ -51,12 +56,16 @@ struct control {
 	struct hub *hub;
 	uint16_t hub_port;
 	struct relay_feed *relay;
-	int relay_error; /* of the last try to open it: logged once */
+	int relay_error;	    /* of the last try to open it: logged once */
+	struct relay_pin relay_pin; /* which maps those are */
 	char boot_id[33];
+	unsigned int boots; /* how often boot_id changed: polls that were kept before have news */
 	struct link_events *links;
 	bool links_changed, hub_dirty, relay_dirty;
 	int64_t synced_at; /* hub and relay, as a whole */
 	int64_t filter_checked_at;
+	bool endpoints_dirty; /* differ from the file */
+	int64_t endpoints_saved_at;
 
 	struct http_server *admin, *api[2], *enroll; /* api: over IPv6 and IPv4 */
 	unsigned int listening_index; /* of the interface they are bound to, 0: none */

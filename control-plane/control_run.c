@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "control-plane/admin.h"
 #include "control-plane/control.h"
+#include "control-plane/endpoints.h"
 #include "control-plane/init.h"
 #include "control-plane/server.h"
 #include "control-plane/state_path.h"
@@ -60,6 +61,8 @@ static int load_trust(struct control *control, struct err *err)
 		r = store_tombstone_list(control->store, on_tombstone, control);
 	if (r == 0)
 		r = inventory_load(&control->inventory, control->store);
+	if (r == 0 && endpoints_load(control->options->state_dir, &control->inventory) < 0)
+		log_warning("the endpoints of a former run cannot be read: sites are waited for");
 	if (r == 0)
 		r = inventory_pair_all(&control->inventory, trust_policy(control->trust), now);
 	control->pairs_until = policy_next_expiry(trust_policy(control->trust), now);
@@ -224,6 +227,8 @@ static void done(struct control *control)
 		link_events_close(control->links);
 	sd_event_source_disable_unref(control->news);
 	sd_event_source_disable_unref(control->tick);
+	if (control->endpoints_dirty)
+		(void)endpoints_save(control->options->state_dir, &control->inventory);
 	relay_feed_close(control->relay);
 	hub_free(control->hub);
 	inventory_done(&control->inventory);

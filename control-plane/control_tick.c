@@ -7,17 +7,24 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "common/log.h"
 #include "control-plane/control.h"
+#include "control-plane/endpoints.h"
 #include "control-plane/server.h"
+#include "control-plane/state_path.h"
 #include "control-plane/store_token.h"
 #include "control-plane/sync.h"
 
 #define TICK_US		UINT64_C(1000000)
+#define DOUBT_US	UINT64_C(250000) /* while some endpoint does not count yet */
 #define FILTER_SECONDS	5
+#define SAVE_SECONDS	5
+#define CALLS_MAX	50 /* handshakes that the hub begins in one look */
 #define COMPARE_SECONDS 60
 #define ONETIME_SECONDS 86400 /* how long a one-time peer stays after use, expiry or revocation */
 
@@ -60,11 +67,13 @@ static int set_peers(struct control *control, struct err *err)
 	int r = 0;
 
 	for (size_t i = 0; i < control->inventory.n && r == 0; i++) {
-		const struct identity_row *row = &control->inventory.members[i]->row;
+		const struct member *member = control->inventory.members[i];
+		const struct identity_row *row = &member->row;
 
 		r = add_peer(&peers, &(struct hub_peer){.public_key = row->k4,
 							.ipv6 = row->ipv6,
-							.ipv4 = row->ipv4});
+							.ipv4 = row->ipv4,
+							.endpoint = member->watch.confirmed});
 	}
 	if (r == 0)
 		r = store_token_list(control->store, add_onetime, &peers);
@@ -76,16 +85,22 @@ static int set_peers(struct control *control, struct err *err)
 
 /* ---- the hub's interface ---- */
 
-/* All sessions are gone: agents learn by the boot id that their peers must be told anew. */
+/* What the hub knew of sessions is gone: agents learn by the boot id that their peers must be told anew. */
 static int new_boot_id(struct control *control)
 {
 	uint8_t bytes[16];
 
 	randombytes_buf(bytes, sizeof(bytes));
 	sodium_bin2hex(control->boot_id, sizeof(control->boot_id), bytes, sizeof(bytes));
+	control->boots++;
+	control_news(control);
+	return store_meta_set(control->store, "boot-id", control->boot_id);
+}
+
+static void forget_handshakes(struct control *control)
+{
 	for (size_t i = 0; i < control->inventory.n; i++)
 		hub_watch_reset(&control->inventory.members[i]->watch);
-	return store_meta_set(control->store, "boot-id", control->boot_id);
 }
 
 static int load_boot_id(struct control *control)
@@ -110,6 +125,7 @@ int control_make_hub(struct control *control, struct err *err)
 	if (created) {
 		log_info("hub: interface %s made (%s)", hub_ifname(control->hub),
 			 hub_backend_name(control->hub));
+		forget_handshakes(control);
 		r = new_boot_id(control);
 	} else if (!control->boot_id[0]) {
 		log_info("hub: interface %s adopted (%s)", hub_ifname(control->hub),
@@ -138,10 +154,26 @@ static void heal_hub(struct control *control)
 	}
 }
 
-static void watch_hub(struct control *control)
+static void call(struct control *control, const struct member *member)
+{
+	const struct hub_peer peer = {.public_key = member->row.k4,
+				      .ipv6 = member->row.ipv6,
+				      .ipv4 = member->row.ipv4,
+				      .endpoint = member->watch.confirmed};
+	int r = hub_call_peer(control->hub, &peer);
+
+	if (r < 0)
+		log_warning("hub: cannot call %s: %s", member->row.name, strerror(-r));
+	else
+		log_debug("hub: %s is silent: calling it", member->row.name);
+}
+
+/* *ret_doubts: some endpoint may count soon. */
+static void watch_hub(struct control *control, bool *ret_doubts)
 {
 	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
 	struct mono now = clock_mono();
+	size_t calls = 0;
 	int r = hub_read(control->hub, &device);
 
 	if (r < 0) {
@@ -156,8 +188,27 @@ static void watch_hub(struct control *control)
 		if (!peer)
 			control->hub_dirty = true; /* somebody took it away */
 		else if (hub_watch_look(&member->watch, peer, now))
-			control->relay_dirty = true;
+			control->relay_dirty = control->endpoints_dirty = true;
+		*ret_doubts |= hub_watch_doubts(&member->watch);
+		if (peer && calls < CALLS_MAX && hub_watch_call(&member->watch, now)) {
+			call(control, member);
+			calls++;
+		}
 	}
+}
+
+static void save_endpoints(struct control *control, int64_t now)
+{
+	int r;
+
+	if (!control->endpoints_dirty || (now >= control->endpoints_saved_at &&
+					  now - control->endpoints_saved_at < SAVE_SECONDS))
+		return;
+	control->endpoints_saved_at = now;
+	r = endpoints_save(control->options->state_dir, &control->inventory);
+	if (r < 0)
+		log_warning("cannot save the sites' endpoints: %s", strerror(-r));
+	control->endpoints_dirty = r < 0;
 }
 
 /* Other software flushes rulesets; the hub must not stay open because nobody told us. */
@@ -178,8 +229,51 @@ static void check_filter(struct control *control, int64_t now)
 
 /* ---- relay and news ---- */
 
+static struct relay_pin find_pin(const struct control *control)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	/* The loader pins this map last. */
+	if (state_path(control->options->bpffs_dir, "layout", path) < 0 || stat(path, &st) < 0)
+		return (struct relay_pin){0};
+	return (struct relay_pin){.device = st.st_dev, .inode = st.st_ino};
+}
+
+static bool same_pin(struct relay_pin a, struct relay_pin b)
+{
+	return a.device == b.device && a.inode == b.inode;
+}
+
+/* Maps that another pin leads to know no session of those before, also if they were exchanged while nobody looked. */
+static int note_maps(struct control *control)
+{
+	_cleanup_(freep) char *before = NULL;
+	char text[64];
+	int r = store_meta_get(control->store, "relay-maps", &before);
+
+	snprintf(text, sizeof(text), "%" PRIu64 ":%" PRIu64, control->relay_pin.device,
+		 control->relay_pin.inode);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == 0 && strcmp(before, text) == 0)
+		return 0;
+	r = store_meta_set(control->store, "relay-maps", text);
+	return r < 0 ? r : new_boot_id(control);
+}
+
+static void lose_relay(struct control *control)
+{
+	log_warning("relay: the maps in %s are others than those in use: opening them anew",
+		    control->options->bpffs_dir);
+	relay_feed_close(control->relay);
+	control->relay = NULL;
+	control->relay_error = 0;
+}
+
 static void open_relay(struct control *control)
 {
+	struct relay_pin pin = find_pin(control);
 	int r = relay_feed_open(control->options->bpffs_dir, hub_public_key(control->hub),
 				control->hub_port, &control->relay);
 
@@ -187,6 +281,10 @@ static void open_relay(struct control *control)
 		log_info("relay: maps in %s (%s)", control->options->bpffs_dir,
 			 relay_feed_attachment(control->relay));
 		control->relay_dirty = true;
+		control->relay_pin = pin;
+		if (note_maps(control) < 0)
+			log_warning("relay: cannot store which maps those are; sites that are "
+				    "connected may take 15 s to find each other again");
 	} else if (r != control->relay_error) {
 		log_warning("relay: nothing usable in %s: %s; sites cannot reach each other until "
 			    "sortie-relay-load has run",
@@ -240,26 +338,37 @@ static void end_rules(struct control *control, int64_t now)
 	control_news(control);
 }
 
+static void tend_relay(struct control *control)
+{
+	if (!control->options->bpffs_dir)
+		return;
+	if (control->relay && !same_pin(find_pin(control), control->relay_pin))
+		lose_relay(control);
+	if (!control->relay)
+		open_relay(control);
+	feed_relay(control);
+}
+
 static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 {
 	struct control *control = data;
 	int64_t now = clock_wall();
+	bool doubts = false;
 
-	sd_event_source_set_time_relative(source, TICK_US);
-	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	if (now - control->synced_at >= COMPARE_SECONDS || now < control->synced_at) {
 		control->synced_at = now;
 		control->hub_dirty = true;
 		control->relay_dirty = true; /* leases that ended */
 	}
-	watch_hub(control);
+	watch_hub(control, &doubts);
+	sd_event_source_set_time_relative(source, doubts ? DOUBT_US : TICK_US);
+	sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 	if (control->links_changed || control->hub_dirty)
 		heal_hub(control);
 	check_filter(control, now);
 	end_rules(control, now);
-	if (!control->relay && control->options->bpffs_dir)
-		open_relay(control);
-	feed_relay(control);
+	tend_relay(control);
+	save_endpoints(control, now);
 	return 0;
 }
 

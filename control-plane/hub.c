@@ -290,7 +290,8 @@ int hub_ensure(struct hub *hub, bool *ret_created, struct err *err)
 /* allowed has room for two. */
 static struct wg_peer as_wg_peer(const struct hub_peer *peer, struct prefix allowed[2])
 {
-	struct wg_peer ret = {.public_key = peer->public_key, .allowed = allowed};
+	struct wg_peer ret = {
+		.public_key = peer->public_key, .endpoint = peer->endpoint, .allowed = allowed};
 
 	if (addr_is_set(&peer->ipv6))
 		allowed[ret.n_allowed++] = prefix_host(&peer->ipv6);
@@ -368,6 +369,20 @@ int hub_remove_peer(struct hub *hub, const struct key *public_key)
 	const struct wg_peer peer = {.public_key = *public_key};
 
 	return change_peer(hub, WG_CHANGE_PEER_REMOVE, &peer);
+}
+
+int hub_call_peer(struct hub *hub, const struct hub_peer *peer)
+{
+	struct prefix allowed[2];
+	struct wg_peer silent = as_wg_peer(peer, allowed), speaking = silent;
+	const struct wg_change changes[] = {
+		{.kind = WG_CHANGE_PEER_REMOVE, .peer = &silent},
+		{.kind = WG_CHANGE_PEER_SET, .peer = &speaking},
+		{.kind = WG_CHANGE_PEER_SET, .peer = &silent},
+	};
+
+	speaking.keepalive = 1; /* switched on, it is sent at once, and needs a session */
+	return hub->wg ? wg_set(hub->wg, changes, 3) : -ENODEV;
 }
 
 int hub_read(struct hub *hub, struct wg_device **ret)

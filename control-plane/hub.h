@@ -26,10 +26,14 @@ struct hub_options {
 	uint16_t listen_port;
 };
 
-/* A peer that should be there: AllowedIPs are whole addresses, unset ones are left out. */
+/*
+ * A peer that should be there: AllowedIPs are whole addresses, unset ones are left out. The endpoint (may be unset) is
+ * only for a peer that has none, and only a confirmed one (hub_watch.h) may be given.
+ */
 struct hub_peer {
 	struct key public_key;
 	struct addr ipv6, ipv4;
+	struct endpoint endpoint;
 };
 
 int hub_new(const struct hub_options *options, struct hub **ret, struct err *err);
@@ -50,6 +54,8 @@ int hub_set_peers(struct hub *hub, const struct hub_peer *peers, size_t n, struc
 /* One peer, at once. */
 int hub_set_peer(struct hub *hub, const struct hub_peer *peer);
 int hub_remove_peer(struct hub *hub, const struct key *public_key);
+/* Forgets the peer's session and newest timestamp, and begins a handshake at its endpoint, which is set. */
+int hub_call_peer(struct hub *hub, const struct hub_peer *peer);
 
 /* Reads all peers; wg_device_free() it. */
 int hub_read(struct hub *hub, struct wg_device **ret);

@@ -18,6 +18,10 @@ bool hub_watch_look(struct hub_watch *watch, const struct wg_peer *peer, struct 
 
 	if (real || watch->heard.us == 0)
 		watch->heard = now;
+	if (real) {
+		watch->fresh = false;
+		watch->calls = 0;
+	}
 	watch->silent = mono_diff_ms(now, watch->heard) > HUB_WATCH_SILENT_SECONDS * 1000;
 	if (watch->silent)
 		watch->confirmed = (struct endpoint){0};
@@ -35,4 +39,25 @@ void hub_watch_reset(struct hub_watch *watch)
 	watch->seen = (struct endpoint){0};
 	watch->handshake_at = 0;
 	watch->rx_bytes = 0;
+	watch->heard = (struct mono){0};
+	watch->fresh = true;
+	watch->calls = 0;
+}
+
+bool hub_watch_call(struct hub_watch *watch, struct mono now)
+{
+	int64_t seconds = watch->fresh ? HUB_WATCH_CALL_NEW_SECONDS : HUB_WATCH_CALL_SECONDS;
+
+	/* Silence takes confirmed away, so there are few calls. */
+	if (!addr_is_set(&watch->confirmed.addr) || watch->heard.us == 0 ||
+	    mono_diff_ms(now, watch->heard) < (seconds << watch->calls) * 1000)
+		return false;
+	watch->calls++;
+	return true;
+}
+
+bool hub_watch_doubts(const struct hub_watch *watch)
+{
+	return watch->handshake_at != 0 && addr_is_set(&watch->seen.addr) && !watch->silent &&
+	       !endpoint_equal(&watch->seen, &watch->confirmed);
 }

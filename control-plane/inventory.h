@@ -33,6 +33,7 @@ struct member {
 
 	struct http_request *poll; /* a kept long poll, or NULL */
 	uint64_t poll_revision;	   /* what that poll has seen */
+	unsigned int poll_boots;   /* control->boots when it was kept */
 	sd_event_source *deadline; /* of the poll */
 
 	struct nonces nonces;

@@ -90,7 +90,8 @@ void sync_flush(struct control *control)
 	for (size_t i = 0; i < control->inventory.n; i++) {
 		struct member *member = control->inventory.members[i];
 
-		if (member->poll && member->view > member->poll_revision)
+		if (member->poll &&
+		    (member->view > member->poll_revision || member->poll_boots != control->boots))
 			answer(control, member, take_poll(member));
 	}
 }
@@ -124,6 +125,7 @@ static void keep(struct control *control, struct member *member, struct http_req
 	}
 	member->poll = request;
 	member->poll_revision = revision;
+	member->poll_boots = control->boots;
 }
 
 /* ---- what a call brings ---- */

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include "control-plane/endpoints.h"
 #include "control-plane/hub_watch.h"
 #include "control-plane/inventory.h"
 #include "control-plane/limit.h"
@@ -132,6 +133,101 @@ static void test_silence(void **state)
 	assert_false(hub_watch_look(&never, &nobody, (struct mono){181000000}));
 	assert_true(hub_watch_look(&never, &nobody, (struct mono){181001000}));
 	assert_true(never.silent);
+}
+
+/* When the hub calls a peer by itself: seconds after the first look. */
+static void test_calls(void **state)
+{
+	static const struct {
+		const char *what;
+		bool fresh;	     /* the hub is new and knows the endpoint from before */
+		uint64_t heard_at;   /* data of the peer, 0: none */
+		int64_t calls_at[6]; /* of 300 looks, a second apart */
+	} cases[] = {
+		{"never heard since the hub came back", true, 0, {8, 16, 32, 64, 128}},
+		{"it came by itself", true, 5, {35, 65, 125}},
+		{"it fell silent", false, 100, {30, 60, 130, 160, 220}},
+		{"nothing at all", false, 0, {30, 60, 120}},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct hub_watch watch = {0};
+		struct wg_peer peer = {
+			.endpoint = endpoint(SITE), .last_handshake_at = 5, .rx_bytes = 1};
+		size_t calls = 0;
+
+		(void)hub_watch_look(&watch, &peer, (struct mono){1});
+		if (cases[i].fresh) {
+			hub_watch_reset(&watch);
+			peer = (struct wg_peer){0};
+		}
+		for (int64_t second = 0; second < 300; second++) {
+			struct mono now = {(second + 1) * 1000000};
+
+			if (cases[i].heard_at && second == (int64_t)cases[i].heard_at)
+				peer = (struct wg_peer){.endpoint = endpoint(SITE),
+							.last_handshake_at = 300,
+							.rx_bytes = 1000};
+			(void)hub_watch_look(&watch, &peer, now);
+			if (!hub_watch_call(&watch, now))
+				continue;
+			if (calls == ARRAY_SIZE(cases[i].calls_at) ||
+			    cases[i].calls_at[calls++] != second)
+				fail_msg("%s: call %zu at %lld s", cases[i].what, calls,
+					 (long long)second);
+		}
+		if (calls < ARRAY_SIZE(cases[i].calls_at) && cases[i].calls_at[calls])
+			fail_msg("%s: %zu calls", cases[i].what, calls);
+	}
+}
+
+static void test_doubts(void **state)
+{
+	struct hub_watch watch = {0};
+	struct wg_peer peer = {.endpoint = endpoint(SITE)};
+
+	assert_false(hub_watch_doubts(&watch));
+	(void)hub_watch_look(&watch, &peer, (struct mono){1});
+	assert_false(hub_watch_doubts(
+		&watch)); /* without a handshake: a replay can do that as often as it likes */
+	peer.last_handshake_at = 5;
+	(void)hub_watch_look(&watch, &peer, (struct mono){2});
+	assert_false(hub_watch_doubts(&watch));
+	peer.endpoint = endpoint(REBOUND);
+	(void)hub_watch_look(&watch, &peer, (struct mono){3});
+	assert_true(hub_watch_doubts(&watch));
+	peer.rx_bytes = 100;
+	(void)hub_watch_look(&watch, &peer, (struct mono){4});
+	assert_false(hub_watch_doubts(&watch));
+}
+
+/* What is remembered of endpoints comes back, and a damaged file is only less of a hint. */
+static void test_endpoints_file(void **state)
+{
+	struct member a = {.row.id.bytes = {1}}, b = {.row.id.bytes = {2}},
+		      c = {.row.id.bytes = {3}};
+	struct member *members[] = {&a, &b, &c};
+	struct inventory inventory = {.members = members, .n = 3};
+	_cleanup_(freep) char *text = NULL;
+	_cleanup_(freep) char *damaged = NULL;
+	const struct endpoint site = endpoint(SITE), rebound = endpoint(REBOUND);
+
+	a.watch.confirmed = site;
+	b.watch.confirmed = endpoint("[2001:db8::1234:5678]:65535");
+	text = endpoints_format(&inventory);
+	assert_non_null(text);
+	a.watch.confirmed = (struct endpoint){0};
+	b.watch.confirmed = rebound; /* what is known already is newer */
+	assert_int_equal(endpoints_parse(text, &inventory), 1);
+	assert_true(endpoint_equal(&a.watch.confirmed, &site));
+	assert_true(endpoint_equal(&b.watch.confirmed, &rebound));
+	assert_false(addr_is_set(&c.watch.confirmed.addr));
+	a.watch.confirmed = b.watch.confirmed = (struct endpoint){0};
+	/* cut off within the last line; rubbish before it */
+	assert_true(asprintf(&damaged, "\n\nx y\n%s 1.2.3.4\n%.*s", "00", (int)strlen(text) - 1,
+			     text) > 0);
+	assert_int_equal(endpoints_parse(damaged, &inventory), 1);
+	assert_int_equal(endpoints_parse("", &inventory), 0);
 }
 
 /* ---- nonces ---- */
@@ -395,10 +491,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_endpoints),      cmocka_unit_test(test_silence),
-		cmocka_unit_test(test_nonces),	       cmocka_unit_test(test_clock_step),
-		cmocka_unit_test(test_limit),	       cmocka_unit_test(test_pairs),
-		cmocka_unit_test(test_endpoint_texts), cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_init_refuses),   cmocka_unit_test(test_signer),
+		cmocka_unit_test(test_calls),	       cmocka_unit_test(test_doubts),
+		cmocka_unit_test(test_endpoints_file), cmocka_unit_test(test_nonces),
+		cmocka_unit_test(test_clock_step),     cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_pairs),	       cmocka_unit_test(test_endpoint_texts),
+		cmocka_unit_test(test_ranges),	       cmocka_unit_test(test_init_refuses),
+		cmocka_unit_test(test_signer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

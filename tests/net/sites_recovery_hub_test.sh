@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The hub's bad days: its control plane is killed, the relay's maps are lost, the whole host reboots and comes back with
+# nothing but its disk. Each with the time that sites and management sessions were without, IPv4 and IPv6.
+source "$(dirname "$0")/lib.sh"
+source "$ROOT/tests/net/sites.sh"
+source "$ROOT/tests/net/recovery.sh"
+
+internet_up
+nat_site nata 192.0.2.11 web
+nat_site natb 192.0.2.12 db
+control_init >/dev/null
+control_run || exit 1
+for h in web db; do agent_run "$h" || exit 1; done
+check "web enrolled" enroll site-a/web role=web
+check "db enrolled" enroll site-b/db role=db
+cat >"$T/policy.yaml" <<'YAML'
+version: 1
+rules: [{name: web asks the database, from: role=web, to: role=db, allow: [icmp, tcp/5432]}]
+YAML
+check "policy applied" sortie policy apply "$T/policy.yaml"
+declare -A V4=() V6=()
+for h in web db; do V4[$h]=$(overlay "$h" 4) V6[$h]=$(overlay "$h" 6); done
+read -r HUB_OVER4 HUB_OVER6 < <(on hub ip -o addr show dev sortie0 scope global | awk '{sub("/.*", "", $4); a[$3] = $4} END {print a["inet"], a["inet6"]}')
+watch_all() {
+	watch site4 web "${V4[db]}"
+	watch site6 web "${V6[db]}"
+	watch hub4 web "$HUB_OVER4"
+	watch hub6 db "$HUB_OVER6"
+}
+check "web reaches the database" wait_for 20 reaches web "${V6[db]}" icmp
+
+# ---- the control plane alone
+watch_all
+sleep 1
+kill -9 "$CONTROL_PID"
+wait "$CONTROL_PID" 2>/dev/null
+sleep 2
+control_start || fail "the control plane starts again"
+check "control plane killed: agents find it again" wait_for 15 status_is web 's["control_answers"]'
+sleep 1
+watched
+unharmed "control plane killed"
+
+# ---- the relay's maps: the program is loaded anew, beside a control plane that goes on
+watch_all
+sleep 1
+relay_lost() {
+	on hub tc qdisc del dev eth0 clsact
+	on hub ip link set dev eth0 xdp off
+	rm -rf "${T:?}"/bpf/*
+} 2>/dev/null
+since=$(now)
+relay_lost
+on hub "$B/sortie-relay-load" --interface eth0 --bpffs "$T/bpf" --port $HUB_PORT >/dev/null || fail "the relay is loaded anew"
+sleep 8
+watched
+outage "relay maps lost" 5000 "$since"
+
+# ---- a reboot: 3 s of nothing, then what the units start
+watch_all
+sleep 1
+kill -9 "$CONTROL_PID"
+wait "$CONTROL_PID" 2>/dev/null
+on hub ip link del sortie0
+on hub nft flush ruleset
+relay_lost
+sleep 3
+since=$(now)
+control_run || fail "the hub comes back"
+sleep 8
+watched
+outage "hub rebooted" 5000 "$since"
+sites_end
+finish
