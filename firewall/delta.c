@@ -18,17 +18,6 @@ void state_done(struct state *state)
 	*state = (struct state){0};
 }
 
-int state_add_rule(char **chain, const char *text)
-{
-	char *joined;
-
-	if (asprintf(&joined, "%s%s", *chain, text) < 0)
-		return -ENOMEM;
-	free(*chain);
-	*chain = joined;
-	return 0;
-}
-
 void delta_done(struct delta *delta)
 {
 	elements_done(&delta->added);

@@ -146,7 +146,7 @@ int readback_on_rule(const struct nlmsghdr *message, struct state *ret)
 		if (!is_text(table[NFTA_RULE_CHAIN], chain_names[i]) || !ret->chains[i])
 			continue;
 		r = text_of_expressions(table[NFTA_RULE_EXPRESSIONS], &text);
-		return r < 0 ? r : state_add_rule(&ret->chains[i], text);
+		return r < 0 ? r : text_add_rule(&ret->chains[i], text);
 	}
 	return 0;
 }

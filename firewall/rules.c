@@ -12,7 +12,6 @@
 #include <libnftnl/common.h>
 #include "common/cleanup.h"
 #include "firewall/expr.h"
-#include "firewall/state.h"
 #include "firewall/text.h"
 
 #define RULE_BYTES_MAX 16384
@@ -126,7 +125,7 @@ int rules_texts(const struct rules *rules, char *texts[N_CHAINS])
 
 		r = text_of_rule(message, &text);
 		if (r == 0)
-			r = state_add_rule(&texts[message->nlmsg_pid], text);
+			r = text_add_rule(&texts[message->nlmsg_pid], text);
 		if (r < 0)
 			break;
 	}

@@ -22,8 +22,6 @@ struct state {
 };
 
 void state_done(struct state *state);
-/* One rule more at the end of a chain's text. -ENOMEM. */
-int state_add_rule(char **chain, const char *text);
 /* Makes the texts of what should stand, unless they are there. -ENOMEM. */
 int state_texts(struct state *state);
 void state_drop_texts(struct state *state); /* of what should stand; they can be made again */

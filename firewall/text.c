@@ -11,6 +11,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <libnftnl/common.h>
@@ -179,4 +180,15 @@ int text_of_rule(const struct nlmsghdr *message, char **ret)
 				      NFTA_RULE_EXPRESSIONS);
 
 	return r < 0 ? r : text_of_expressions(table[NFTA_RULE_EXPRESSIONS], ret);
+}
+
+int text_add_rule(char **chain, const char *text)
+{
+	char *joined;
+
+	if (asprintf(&joined, "%s%s", *chain, text) < 0)
+		return -ENOMEM;
+	free(*chain);
+	*chain = joined;
+	return 0;
 }

@@ -12,3 +12,5 @@
 int text_of_expressions(const struct nlattr *list, char **ret);
 /* Of a whole message about a rule, built or read. */
 int text_of_rule(const struct nlmsghdr *message, char **ret);
+/* One rule more at the end of a chain's text. -ENOMEM. */
+int text_add_rule(char **chain, const char *text);
