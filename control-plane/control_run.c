@@ -14,6 +14,7 @@
 #include "control-plane/control.h"
 #include "control-plane/endpoints.h"
 #include "control-plane/init.h"
+#include "control-plane/sandbox.h"
 #include "control-plane/server.h"
 #include "control-plane/state_path.h"
 #include "control-plane/store_audit.h"
@@ -255,6 +256,8 @@ static int start(struct control *control, struct err *err)
 	control->hub_dirty = true;
 	if (r == 0)
 		r = control_make_hub(control, err);
+	if (r == 0)
+		r = sandbox_enter(err);
 	return r;
 }
 

@@ -90,6 +90,8 @@ check_not "the control plane's process does not hold K2" python3 "$T/holds_key" 
 SIGNER=$(pgrep -P "$RUN_PID" -x sortie-sign)
 check "its signer's process does" python3 "$T/holds_key" "$SIGNER" "$STATE/keys/control"
 check "the signer has its own uid and no capability" sh -c "grep -q '^Uid:.64999.64999.64999.64999' /proc/$SIGNER/status && grep -q '^CapEff:.0*\$' /proc/$SIGNER/status"
+check "the control plane keeps CAP_NET_ADMIN and nothing else, for ever" sh -c "grep -q '^CapEff:.0*1000\$' /proc/$RUN_PID/status && grep -q '^CapBnd:.0*1000\$' /proc/$RUN_PID/status && grep -q '^NoNewPrivs:.1' /proc/$RUN_PID/status"
+check "and a filter of system calls" grep -q '^Seccomp:.2' "/proc/$RUN_PID/status"
 check "the signer has one socket and stderr, nothing else" test "$(ls "/proc/$SIGNER/fd" | xargs)" = "2 3"
 
 # ---- the underlay ----
