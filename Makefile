@@ -35,7 +35,10 @@ DESTDIR ?=
 SBINDIR ?= $(PREFIX)/sbin
 BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
-UNITDIR ?= /lib/systemd/system
+ETCDIR  ?= /etc/sortie
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 VERSION := 0.1.0
 
 B := build$(if $(SAN),/san)
@@ -65,8 +68,8 @@ PKG_CFLAGS := $(sort $(foreach f,$(FOLDERS),$($(f)_CFLAGS)))
 
 PROGRAM_FILES := $(addprefix $(B)/,$(foreach p,$(PROGRAMS),$(if $(wildcard $($(p)_MAIN)),$(p))))
 
-.PHONY: all deps check check-unit check-fuzz check-net check-kernel check-kernel-full check-san \
-	oracle demo bench lint format fuzz install uninstall clean help
+.PHONY: all deps check check-unit check-fuzz check-packaging check-net check-kernel check-kernel-full check-san \
+	oracle demo bench lint format fuzz install uninstall deb clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -135,13 +138,16 @@ build/fuzz/%: tests/fuzz/%.c $(foreach f,$(FOLDERS),$(call folder_sources,$(f)))
 		-I. -Ibuild -D_GNU_SOURCE -DSORTIE_VERSION='"$(VERSION)"' $(PKG_CFLAGS) -o $@ $(filter %.c,$^) $(ALL_LIBS)
 
 check: all $(UNIT_TESTS) $(TEST_TOOLS)	## every test: unit, fuzz corpus, namespaces, real kernels
-	$(Q)tests/run unit fuzz net oracle vm
+	$(Q)tests/run unit fuzz packaging net oracle vm
 
 check-unit: $(UNIT_TESTS)	## pure tests, seconds
 	$(Q)B=$(B) tests/run unit
 
 check-fuzz: $(addprefix $(B)/tests/fuzz/,$(FUZZERS))	## replay of the fuzz corpus
 	$(Q)B=$(B) tests/run fuzz
+
+check-packaging: all	## make install, make deb, units
+	$(Q)tests/run packaging
 
 check-net: all $(TEST_TOOLS)	## network namespaces (root)
 	$(Q)B=$(B) tests/run net
@@ -177,13 +183,49 @@ format:	## rewrite all C files in the house style
 deps:	## install what building and testing needs (Debian 12, root)
 	$(Q)packaging/install-deps
 
-install: all	## install programs, units and man pages under DESTDIR
-	$(Q)install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR)
-	$(Q)install -m 0755 $(filter-out $(B)/sortie,$(PROGRAM_FILES)) $(DESTDIR)$(SBINDIR)
-	$(Q)install -m 0755 $(B)/sortie $(DESTDIR)$(BINDIR)
+# --- installing -----------------------------------------------------------------------------------
+# What goes where, once: install and uninstall both read these lines. FROM:TO:MODE; units name the programs' folder.
+UNITS := $(sort $(wildcard packaging/systemd/*))
+MAN_PAGES := $(patsubst man/%.scd,$(B)/man/%,$(sort $(wildcard man/*.scd)))
+INSTALLED = $(foreach f,$(filter-out $(B)/sortie,$(PROGRAM_FILES)),$(f):$(SBINDIR)/$(notdir $(f)):0755) \
+	$(B)/sortie:$(BINDIR)/sortie:0755 \
+	$(foreach f,$(UNITS),$(B)/$(f):$(UNITDIR)/$(notdir $(f)):0644) \
+	packaging/sysusers.d/sortie.conf:$(SYSUSERSDIR)/sortie.conf:0644 \
+	packaging/tmpfiles.d/sortie.conf:$(TMPFILESDIR)/sortie.conf:0644 \
+	$(foreach f,$(MAN_PAGES),$(f):$(MANDIR)/man$(subst .,,$(suffix $(f)))/$(notdir $(f)):0644)
+# Never written over: they are the operator's.
+CONFIGURATION := $(sort $(wildcard packaging/etc/*))
 
-uninstall:
-	$(Q)rm -f $(addprefix $(DESTDIR)$(SBINDIR)/,$(filter-out sortie,$(PROGRAMS))) $(DESTDIR)$(BINDIR)/sortie
+$(B)/man/%: man/%.scd
+	$(call say,MAN,$@)
+	@mkdir -p $(@D)
+	$(Q)scdoc <$< >$@
+
+$(B)/packaging/systemd/%: packaging/systemd/% FORCE
+	@mkdir -p $(@D)
+	$(Q)sed 's,/usr/sbin/,$(SBINDIR)/,g' $< >$@
+FORCE:
+
+install: all $(MAN_PAGES) $(addprefix $(B)/,$(UNITS))	## install programs, units and man pages under DESTDIR
+	$(Q)for line in $(INSTALLED); do \
+		from=$${line%%:*} rest=$${line#*:}; \
+		install -D -m $${rest##*:} $$from $(DESTDIR)$${rest%:*} || exit 1; \
+	done
+	$(Q)for file in $(CONFIGURATION); do \
+		to=$(DESTDIR)$(ETCDIR)/$${file##*/}; \
+		[ -e $$to ] || install -D -m 0644 $$file $$to || exit 1; \
+	done
+
+uninstall:	## remove what install installed; changed configuration stays
+	$(Q)for line in $(INSTALLED); do rest=$${line#*:}; rm -f $(DESTDIR)$${rest%:*}; done
+	$(Q)for file in $(CONFIGURATION); do \
+		to=$(DESTDIR)$(ETCDIR)/$${file##*/}; \
+		! cmp -s $$file $$to || rm -f $$to; \
+	done
+	$(Q)rmdir --ignore-fail-on-non-empty $(DESTDIR)$(ETCDIR) 2>/dev/null || true
+
+deb:	## a Debian package in build/deb/
+	$(Q)$(MAKE) all && packaging/deb/build $(VERSION)
 
 clean:	## remove build/
 	$(Q)rm -rf build

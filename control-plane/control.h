@@ -80,6 +80,9 @@ struct control {
 /* Loads state, makes the hub stand, opens the listeners. Runs until SIGTERM or SIGINT (0) or a fatal error. */
 int control_run(const struct control_options *options, struct signer *signer, struct err *err);
 
+/* Takes the hub out of the kernel: interface and filter. Keys, database and relay stay. */
+int control_remove(const struct control_options *options, struct err *err);
+
 /* control_tick.c: makes hub, listeners and relay stand as they should; the first time errors are the caller's. */
 int control_make_hub(struct control *control, struct err *err);
 int control_start_ticking(struct control *control);

@@ -302,3 +302,15 @@ int control_run(const struct control_options *options, struct signer *signer, st
 	done(&control);
 	return r;
 }
+
+int control_remove(const struct control_options *options, struct err *err)
+{
+	const struct control control = {.options = options};
+	_cleanup_(key_wipe) struct key private_key;
+	struct key public_key;
+	int r = load_hub_key(&control, &private_key, err);
+
+	if (r == 0)
+		r = key_public_curve25519(&private_key, &public_key);
+	return r < 0 ? r : hub_remove(options->ifname, &public_key, err);
+}

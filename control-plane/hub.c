@@ -285,6 +285,39 @@ int hub_ensure(struct hub *hub, bool *ret_created, struct err *err)
 	return 0;
 }
 
+/* ---- and gone ---- */
+
+static int is_ours(const char *ifname, const struct key *public_key)
+{
+	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
+	_cleanup_(wg_closep) struct wg *wg = NULL;
+	int r = wg_open(ifname, &wg, NULL);
+
+	if (r == 0)
+		r = wg_get(wg, &device);
+	if (r < 0)
+		return r;
+	return key_equal(&device->public_key, public_key) ? 0 : -EEXIST;
+}
+
+int hub_remove(const char *ifname, const struct key *public_key, struct err *err)
+{
+	_cleanup_(firewall_closep) struct firewall *firewall = NULL;
+	int r = is_ours(ifname, public_key);
+
+	if (r == 0)
+		r = wg_destroy(ifname);
+	if (r < 0 && r != -ENODEV)
+		return err_code(err, r, "cannot remove interface %s: %s", ifname,
+				r == -EEXIST ? "it is not this hub's" : strerror(-r));
+	r = firewall_open(&firewall);
+	if (r == 0)
+		r = firewall_remove(firewall);
+	if (r < 0)
+		return err_code(err, r, "cannot remove the hub's filter: %s", strerror(-r));
+	return 0;
+}
+
 /* ---- its peers ---- */
 
 /* allowed has room for two. */

@@ -40,6 +40,12 @@ int hub_new(const struct hub_options *options, struct hub **ret, struct err *err
 void hub_free(struct hub *hub);
 DEFINE_CLEANUP(hub_free, struct hub *);
 
+/*
+ * Takes a hub's interface, its routes and its table out of the kernel, without a struct hub. Gone already is success;
+ * -EEXIST where an interface of that name has another key.
+ */
+int hub_remove(const char *ifname, const struct key *public_key, struct err *err);
+
 /* *ret_created: the interface is new, all sessions are lost: it gets a new boot id, and its peers must be set. */
 int hub_ensure(struct hub *hub, bool *ret_created, struct err *err);
 

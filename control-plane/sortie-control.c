@@ -22,12 +22,14 @@ static const char usage_text[] =
 	"                           [--ipv4 CIDR|none] [--mtu N]\n"
 	"       sortie-control run [--state DIR] [--interface sortie0] [--backend auto|kernel|userspace]\n"
 	"                          [--bpffs DIR] [--socket PATH]\n"
+	"       sortie-control remove [--state DIR] [--interface sortie0]\n"
 	"       sortie-control --version\n"
 	"\n"
 	"init makes a network: its keys, its root statement and its database, in DIR (" DEFAULT_STATE
 	").\n"
 	"run serves it: the hub's WireGuard interface, enrolment and API inside the tunnel, and the\n"
-	"Unix socket that `sortie` talks to (" DEFAULT_SOCKET ").\n";
+	"Unix socket that `sortie` talks to (" DEFAULT_SOCKET ").\n"
+	"remove takes interface and filter of a hub that does not run out of the kernel; state stays.\n";
 
 static int usage(void)
 {
@@ -175,11 +177,9 @@ static bool is_link(const char *path)
 	return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 }
 
-static int serve(const struct control_options *options, struct err *err)
+static int lock_state(const struct control_options *options, int *ret_lock, struct err *err)
 {
-	_cleanup_(signer_stopp) struct signer *signer = NULL;
-	_cleanup_(closep) int lock = -1;
-	int r = is_link(options->state_dir) ? -ELOOP : folder_lock(options->state_dir, &lock);
+	int r = is_link(options->state_dir) ? -ELOOP : folder_lock(options->state_dir, ret_lock);
 
 	if (r == -ELOOP)
 		return err_code(
@@ -193,13 +193,33 @@ static int serve(const struct control_options *options, struct err *err)
 		return err_code(err, r, "cannot use the state folder %.150s: %s%s",
 				options->state_dir, strerror(-r),
 				r == -ENOENT ? "; make it with `sortie-control init`" : "");
-	r = signer_start(options->state_dir, &signer, err);
+	return 0;
+}
+
+static int serve(const struct control_options *options, struct err *err)
+{
+	_cleanup_(signer_stopp) struct signer *signer = NULL;
+	_cleanup_(closep) int lock = -1;
+	int r = lock_state(options, &lock, err);
+
+	if (r == 0)
+		r = signer_start(options->state_dir, &signer, err);
 	if (r == 0)
 		r = prepare_socket(options, err);
 	return r < 0 ? r : control_run(options, signer, err);
 }
 
-static int run_run(int argc, char **argv)
+static int remove_hub(const struct control_options *options, struct err *err)
+{
+	_cleanup_(closep) int lock = -1;
+	int r = lock_state(options, &lock, err);
+
+	return r < 0 ? r : control_remove(options, err);
+}
+
+/* run and remove take the same options; remove needs only where. */
+static int run_with(int argc, char **argv, const char *what,
+		    int (*work)(const struct control_options *options, struct err *err))
 {
 	static const struct option long_options[] = {
 		{"state", required_argument, NULL, 's'},
@@ -224,8 +244,8 @@ static int run_run(int argc, char **argv)
 	if (optind != argc)
 		return usage();
 	log_init("sortie-control", LOG_LEVEL_INFO);
-	if (serve(&options, &err) < 0)
-		return complain("run", &err);
+	if (work(&options, &err) < 0)
+		return complain(what, &err);
 	return EXIT_OK;
 }
 
@@ -241,7 +261,9 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "init") == 0)
 		return run_init(argc - 1, argv + 1);
 	if (strcmp(argv[1], "run") == 0)
-		return run_run(argc - 1, argv + 1);
+		return run_with(argc - 1, argv + 1, "run", serve);
+	if (strcmp(argv[1], "remove") == 0)
+		return run_with(argc - 1, argv + 1, "remove", remove_hub);
 	if (strcmp(argv[1], "--version") == 0) {
 		printf("sortie-control %s\n", SORTIE_VERSION);
 		return EXIT_OK;

@@ -168,3 +168,15 @@ int agent_leave(struct agent *agent, struct err *err)
 	agent->enforce_pending = false;
 	return state_clear(agent->state, err);
 }
+
+int agent_remove(struct agent *agent, struct err *err)
+{
+	_cleanup_(freep) char *ifname = NULL;
+	size_t length = 0;
+	int r;
+
+	if (!state_has(agent->state, STATE_INTERFACE))
+		return 0; /* nothing was ever made */
+	r = state_load(agent->state, STATE_INTERFACE, &ifname, &length, err);
+	return r < 0 ? r : kernel_remove(agent->kernel, ifname, err);
+}

@@ -34,6 +34,7 @@ struct agent_options {
 	enum wg_backend backend;
 	enum policy_mode mode; /* OBSERVE: not asked for */
 	bool plan;	       /* print the plan and end */
+	bool remove;	       /* take everything out of the kernel and end */
 };
 
 /* Resolving the hub's endpoint texts, one after the other. */
@@ -146,6 +147,8 @@ void agent_on_ready(void *agent); /* the child takes messages */
 /* Enrolment is on disk: bring the interface up and begin to sync. */
 int agent_begin(struct agent *agent, struct err *err);
 int agent_leave(struct agent *agent, struct err *err);
+/* What leave takes out of the kernel, by an agent that does not run: keys and state stay. */
+int agent_remove(struct agent *agent, struct err *err);
 
 /* ---- memory.c: what the disk knows of the network, through the same verification as news ---- */
 int agent_load_network(struct agent *agent, struct err *err);

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
 
 static int set_text(struct agent_options *options, size_t offset, const char *value)
 {
@@ -70,6 +71,12 @@ static int set_plan(struct agent_options *options, size_t offset, const char *va
 	return 0;
 }
 
+static int set_remove(struct agent_options *options, size_t offset, const char *value)
+{
+	options->remove = true;
+	return 0;
+}
+
 static const struct option_row {
 	const char *name;
 	char letter;	      /* 0: none */
@@ -93,6 +100,8 @@ static const struct option_row {
 	{"hosts", 0, "PATH", set_text, offsetof(struct agent_options, hosts),
 	 "where peers' names go (/run/sortie/hosts)"},
 	{"plan", 'n', NULL, set_plan, 0, "print what would change, change nothing"},
+	{"remove", 0, NULL, set_remove, 0,
+	 "take interface, routes and firewall out of the kernel, keep the state"},
 };
 
 static void print_help(FILE *out)
@@ -240,7 +249,7 @@ static int open_all(struct agent *agent, struct err *err)
 		r = state_open(agent->options.state, &agent->state, err);
 	if (r == 0)
 		r = probe_open(agent, err);
-	if (r == 0 && !agent->options.plan)
+	if (r == 0 && !agent->options.plan && !agent->options.remove)
 		r = start_child(agent, &user, err);
 	if (r == 0)
 		r = sandbox_keep_net_admin(err);
@@ -270,6 +279,8 @@ static int run(struct agent *agent, struct err *err)
 		return r;
 	if (agent->options.plan)
 		return print_plan(agent, err);
+	if (agent->options.remove)
+		return agent_remove(agent, err);
 	r = agent_watch(agent, err);
 	if (r == 0)
 		r = agent_start(agent, err);
@@ -280,6 +291,7 @@ static int run(struct agent *agent, struct err *err)
 		 : agent->phase == AGENT_ENROLLING
 			 ? "enrolling"
 			 : "not enrolled yet: `sortie enroll --token file:PATH`");
+	(void)sd_notify(0, "READY=1");
 	return sd_event_loop(agent->event);
 }
 
