@@ -180,11 +180,11 @@ static void name_failed(struct batch *batch, uint32_t failed)
 		     mnl_attr_get_type(attribute) == NFTA_CHAIN_NAME) &&
 		    !*name && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0)
 			name = mnl_attr_get_str(attribute);
+	batch->failed = failed - batch->first_sequence + 1;
 	memcpy(words, batch->text, sizeof(words));
 	(void)snprintf(batch->text, sizeof(batch->text), "message %u of %u (type %u%s%s)%s%.150s",
-		       failed - batch->first_sequence + 1, batch->messages,
-		       NFNL_MSG_TYPE(message->nlmsg_type), *name ? ", " : "", name,
-		       *words ? ": " : "", words);
+		       batch->failed, batch->messages, NFNL_MSG_TYPE(message->nlmsg_type),
+		       *name ? ", " : "", name, *words ? ": " : "", words);
 }
 
 static int read_answers(struct batch *batch, uint32_t last)

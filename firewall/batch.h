@@ -20,6 +20,7 @@ struct batch {
 	size_t n, size;
 	uint32_t first_sequence, messages;
 	size_t last;		    /* offset of the last message */
+	uint32_t failed;	    /* which message the kernel refused first, from 1; 0: none */
 	int error;		    /* -ENOMEM while it was being built */
 	char text[BATCH_ERROR_MAX]; /* the kernel's words, after batch_commit() */
 };

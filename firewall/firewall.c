@@ -207,6 +207,42 @@ static int commit(struct firewall *firewall, const struct change *change)
 	return r;
 }
 
+/* A table that is made twice, and may not be, ends the transaction: with the last message and not before. */
+static void put_end(struct batch *batch)
+{
+	struct nlmsghdr *message = batch_begin(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+
+	if (!message)
+		return;
+	mnl_attr_put_strz(message, NFTA_TABLE_NAME, FIREWALL_TABLE);
+	batch_end(batch, message);
+}
+
+int firewall_try(struct firewall *firewall, const struct fw_desired *desired)
+{
+	_cleanup_(rules_done) struct rules rules = {0};
+	bool all[N_CHAINS];
+	struct batch batch;
+	int r;
+
+	firewall->error[0] = '\0';
+	memset(all, true, sizeof(all));
+	batch_init(&batch, firewall->nl);
+	r = rules_of(desired, &rules);
+	sets_put_frame(&batch);
+	rules_put(&rules, all, &batch);
+	put_end(&batch);
+	if (r == 0)
+		r = batch_commit(&batch);
+	if (r == -EEXIST && batch.failed == batch.messages)
+		r = 0;
+	else
+		r = fail(firewall, r < 0 ? r : -EPROTO, "trying table inet " FIREWALL_TABLE,
+			 batch.text);
+	batch_done(&batch);
+	return r;
+}
+
 /* Asks for all of the elements or a sample, evenly spread; not for those that may be gone before the answer. */
 static int confirm_present(struct firewall *firewall, const struct elements *written)
 {

@@ -101,6 +101,11 @@ int firewall_plan(struct firewall *firewall, const struct fw_desired *desired, s
 /* One transaction, success only with every ack, then the changed keys are read back. */
 int firewall_apply(struct firewall *firewall, const struct fw_desired *desired,
 		   struct fw_plan *ret_plan);
+/*
+ * Would this kernel take the whole of it? One transaction of everything whose last message cannot succeed, so that nothing
+ * holds and nothing that stands is touched. 0, or what firewall_apply() would say.
+ */
+int firewall_try(struct firewall *firewall, const struct fw_desired *desired);
 /* Leases of all peers again (the add-delete-add triple of 6.1), nothing else. */
 int firewall_refresh_leases(struct firewall *firewall, const struct fw_peer *peers, size_t n);
 /* Full dump compared with what was last applied: 0 equal, 1 differs (firewall_error() says where). */

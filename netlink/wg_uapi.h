@@ -31,5 +31,7 @@ bool wg_uapi_answers(const char *ifname);
 
 /* Starts wireguard-go and waits until it answers. -EOPNOTSUPP where there is no program or no TUN device. */
 int wg_userspace_start(const char *ifname);
+/* 0 where both are there, without starting anything. -EOPNOTSUPP. */
+int wg_userspace_find(void);
 /* Waits for the end of a process whose interface is gone, removes the socket it may have left. */
 int wg_userspace_wait_end(const char *ifname);

@@ -146,6 +146,19 @@ int wg_userspace_start(const char *ifname)
 	return wait_until(answers, name) ? 0 : -ETIMEDOUT;
 }
 
+int wg_userspace_find(void)
+{
+	static const char *const folders[] = {"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"};
+	char path[sizeof("/usr/sbin/" PROGRAM)];
+	bool found = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(folders) && !found; i++) {
+		(void)snprintf(path, sizeof(path), "%s" PROGRAM, folders[i]);
+		found = access(path, X_OK) == 0;
+	}
+	return found && access("/dev/net/tun", F_OK) == 0 ? 0 : -EOPNOTSUPP;
+}
+
 int wg_userspace_wait_end(const char *ifname)
 {
 	char name[IFNAMSIZ], path[sizeof(WG_UAPI_FOLDER) + IFNAMSIZ + 8];

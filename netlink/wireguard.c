@@ -150,6 +150,15 @@ int wg_open(const char *ifname, struct wg **ret, enum wg_backend *ret_backend)
 	return r;
 }
 
+int wg_available(enum wg_backend backend)
+{
+	struct wg wg = {.backend = backend};
+	int r = backend == WG_BACKEND_KERNEL ? open_kernel(&wg) : wg_userspace_find();
+
+	nl_close(wg.nl);
+	return r;
+}
+
 int wg_destroy(const char *ifname)
 {
 	_cleanup_(link_closep) struct link_handle *handle = NULL;

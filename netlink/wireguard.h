@@ -66,6 +66,8 @@ int wg_create(const char *ifname, enum wg_backend backend, struct wg **ret,
 	      enum wg_backend *ret_backend);
 /* Opens what stands, finding the backend. -ENODEV. */
 int wg_open(const char *ifname, struct wg **ret, enum wg_backend *ret_backend);
+/* Would wg_create() find this backend (not AUTO)? 0, -EOPNOTSUPP. Loads the kernel's module where there is one. */
+int wg_available(enum wg_backend backend);
 void wg_close(struct wg *wg); /* leaves the interface standing; NULL is fine */
 DEFINE_CLEANUP(wg_close, struct wg *);
 /*
