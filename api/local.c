@@ -125,3 +125,17 @@ static const struct shape_field local_mode_fields[] = {
 };
 SHAPE(local_mode, "sortie.mode/1");
 SHAPE_FUNCTIONS(local_mode);
+
+static const struct shape_field local_check_fields[] = {
+	FIELD_CHARS(struct local_check, name),
+	FIELD_CHARS(struct local_check, level),
+	FIELD_CHARS(struct local_check, found),
+	FIELD_CHARS_OPTIONAL(struct local_check, todo),
+};
+static SHAPE(local_check, NULL);
+
+static const struct shape_field local_doctor_fields[] = {
+	FIELD_LIST(struct local_doctor, checks, LOCAL_CHECKS_MAX, &local_check_shape),
+};
+SHAPE(local_doctor, "sortie.doctor/1");
+SHAPE_FUNCTIONS(local_doctor);

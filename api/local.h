@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include "api/code.h"
 #include "api/shape.h"
 #include "common/addr.h"
 #include "common/err.h"
@@ -22,6 +24,8 @@
 #define LOCAL_FLOWS_MAX	     1000 /* records of one answer */
 #define LOCAL_POLL_SECONDS   25	  /* longest wait for the next record */
 #define LOCAL_ENROLL_SECONDS 60	  /* how long enrolment may take */
+#define LOCAL_DOCTOR_SECONDS 60	  /* how long all checks may take */
+#define LOCAL_CHECKS_MAX     64
 
 /* One decision of the kernel, reported by nflog. */
 struct local_flow {
@@ -144,3 +148,22 @@ struct local_mode {
 	char mode[16];
 };
 MESSAGE_FUNCTIONS(local_mode);
+
+/* One line of `doctor`: what was found, and where it is not as it should be, what to do. */
+struct local_check {
+	char name[16];	 /* "clock" */
+	char level[8];	 /* "ok", "warn" (works, but not as it could) or "fail" */
+	char found[400]; /* one sentence */
+	char todo[256];	 /* "" for ok */
+};
+
+/* GET /v1/local/doctor; answered when all was looked at, within LOCAL_DOCTOR_SECONDS. */
+struct local_doctor {
+	struct local_check *checks;
+	size_t n_checks;
+};
+MESSAGE_FUNCTIONS(local_doctor);
+/* One line a check, the same from `sortie doctor` and `sortied --doctor`. */
+void local_doctor_print(const struct local_doctor *doctor, FILE *to);
+/* EXIT_FINDING where a check failed; warnings do not count. */
+enum exit_code local_doctor_code(const struct local_doctor *doctor);

@@ -39,6 +39,7 @@ enum route {
 	ROUTE_LOCAL_CAN,
 	ROUTE_LOCAL_FLOWS,
 	ROUTE_LOCAL_MODE,
+	ROUTE_LOCAL_DOCTOR,
 	ROUTES, /* their number */
 };
 
@@ -71,4 +72,4 @@ extern const struct shape admin_policy_applied_shape, admin_policy_show_shape;
 extern const struct shape admin_policy_history_shape, admin_audit_shape;
 extern const struct shape local_status_shape, local_enroll_shape, local_enrolled_shape;
 extern const struct shape local_left_shape, local_can_shape, local_can_answer_shape;
-extern const struct shape local_flows_shape, local_mode_shape;
+extern const struct shape local_flows_shape, local_mode_shape, local_doctor_shape;

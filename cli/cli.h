@@ -78,6 +78,7 @@ int command_token_revoke(const struct invocation *in);
 int command_enroll(const struct invocation *in);
 int command_leave(const struct invocation *in);
 int command_status(const struct invocation *in);
+int command_doctor(const struct invocation *in);
 int command_can(const struct invocation *in);
 int command_flows(const struct invocation *in);
 int command_identity_list(const struct invocation *in);

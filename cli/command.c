@@ -37,6 +37,8 @@ const struct command commands[] = {
 	 OPTION(OPT_TOKEN), OPTION(OPT_TOKEN), 0, 0, command_enroll},
 	{"status", "[--check live|ready]", "identity, mode, hub, policy, lease and peers of this host; or the control plane's",
 	 OPTION(OPT_CHECK), 0, 0, 0, command_status},
+	{"doctor", "", "what is wrong on this host, and what to do: exit 6 where a check fails",
+	 0, 0, 0, 0, command_doctor},
 	{"can", "[FROM] TO PROTO/PORT", "may one reach the other, by which rule, and what was denied last",
 	 0, 0, 2, 3, command_can},
 	{"flows", "[--denied] [--follow]", "what the kernel decided on this host",

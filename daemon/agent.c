@@ -2,6 +2,7 @@
 /* The agent's life: where it stands when it starts, and the steps from one phase to the next. */
 #include "daemon/agent.h"
 #include "common/log.h"
+#include "daemon/doctor.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@ int agent_init(struct agent *agent, const struct agent_options *options, sd_even
 	agent->options = *options;
 	agent->event = event;
 	agent->probe.fd = -1;
+	agent->doctor_fd = -1;
 	sandbox_lock_memory(&agent->k3, sizeof(agent->k3));
 	sandbox_lock_memory(&agent->k4, sizeof(agent->k4));
 	sandbox_lock_memory(&agent->enroll.token, sizeof(agent->enroll.token));
@@ -24,6 +26,7 @@ int agent_init(struct agent *agent, const struct agent_options *options, sd_even
 
 void agent_done(struct agent *agent)
 {
+	doctor_close(agent);
 	local_done(agent);
 	sync_stop(agent);
 	contact_stop(agent);
@@ -144,6 +147,7 @@ int agent_leave(struct agent *agent, struct err *err)
 {
 	int r;
 
+	doctor_stop(agent);
 	sync_stop(agent);
 	contact_stop(agent);
 	probe_stop(agent);

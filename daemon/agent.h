@@ -35,6 +35,7 @@ struct agent_options {
 	enum policy_mode mode; /* OBSERVE: not asked for */
 	bool plan;	       /* print the plan and end */
 	bool remove;	       /* take everything out of the kernel and end */
+	bool doctor;	       /* examine and end */
 };
 
 /* Resolving the hub's endpoint texts, one after the other. */
@@ -124,6 +125,8 @@ struct agent {
 	struct agent_sync sync;
 	struct agent_enroll enroll;
 	struct agent_contact contact;
+	struct doctor *doctor; /* the examination that runs; NULL: none */
+	int doctor_fd;	       /* raw ICMPv6, opened before privileges went */
 	struct flowlog *flowlog;
 	struct nflog *nflog;
 	struct link_events *link_events;
@@ -160,6 +163,8 @@ void agent_forget_network(struct agent *agent);
 int agent_converge(struct agent *agent, struct err *err);
 void agent_converge_soon(struct agent *agent); /* coalesces */
 int agent_print_plan(struct agent *agent, struct err *err);
+/* The same for a program: how many steps there would be, the first one's text; agent->desired is what they lead to. */
+int agent_look(struct agent *agent, size_t *ret_steps, char first[160], struct err *err);
 bool agent_clock_sane(const struct agent *agent);
 enum policy_mode agent_mode(const struct agent *agent);
 int agent_watch(struct agent *agent, struct err *err); /* kernel events, denies, the slow clock */
@@ -168,6 +173,8 @@ int agent_watch(struct agent *agent, struct err *err); /* kernel events, denies,
 void hubs_resolve(struct agent *agent); /* asks for all; agent_on_hubs() when done */
 void hubs_rotate(struct agent *agent);	/* the next one, then */
 void hubs_done(struct agent *agent);
+/* "HOST:PORT" as signed or as the token says; NULL behind the last. */
+const char *hubs_text(const struct agent *agent, size_t index);
 void agent_on_hubs(struct agent *agent, bool found);
 
 /* ---- probe.c ---- */

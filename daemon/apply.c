@@ -196,6 +196,18 @@ int kernel_counters(struct kernel *kernel, struct fw_counters *ret)
 	return firewall_counters(kernel->firewall, ret);
 }
 
+int kernel_link(struct kernel *kernel, const char *ifname, struct link_info *ret)
+{
+	return link_get(kernel->link, ifname, ret);
+}
+
+int kernel_try_firewall(struct kernel *kernel, const struct fw_desired *desired, struct err *err)
+{
+	int r = firewall_try(kernel->firewall, desired);
+
+	return r < 0 ? err_code(err, r, "%s", firewall_error(kernel->firewall)) : 0;
+}
+
 unsigned int kernel_interface_index(struct kernel *kernel, const char *ifname)
 {
 	struct link_info info;
@@ -404,6 +416,14 @@ int kernel_restart_peer(struct kernel *kernel, const struct wg_peer *peer, struc
 	if (r < 0)
 		return err_code(err, r, "restart a peer: %s", strerror(-r));
 	return 0;
+}
+
+int kernel_set_peer(struct kernel *kernel, const struct wg_peer *peer, struct err *err)
+{
+	const struct wg_change change = {.kind = WG_CHANGE_PEER_SET, .peer = peer};
+	int r = kernel->wg ? wg_set(kernel->wg, &change, 1) : -ENODEV;
+
+	return r < 0 ? err_code(err, r, "change a peer: %s", strerror(-r)) : 0;
 }
 
 int kernel_remove_interface(struct kernel *kernel, const char *ifname, struct err *err)

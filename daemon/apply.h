@@ -41,6 +41,9 @@ int kernel_refresh_leases(struct kernel *kernel, const struct desired *desired, 
 /* Removes and adds again: WireGuard forgets the session and starts a handshake with the next packet. */
 int kernel_restart_peer(struct kernel *kernel, const struct wg_peer *peer, struct err *err);
 
+/* Endpoint, keepalive and addresses of a peer; its session goes on. */
+int kernel_set_peer(struct kernel *kernel, const struct wg_peer *peer, struct err *err);
+
 /* Interface down and gone; the table and its overlay rules stay. For the join interface. */
 int kernel_remove_interface(struct kernel *kernel, const char *ifname, struct err *err);
 /* Everything of ours: interface, routes, table, hosts file. */
@@ -52,6 +55,9 @@ int kernel_verify_firewall(struct kernel *kernel, struct err *err);
 int kernel_reopen_firewall(struct kernel *kernel, struct err *err);
 int kernel_counters(struct kernel *kernel, struct fw_counters *ret);
 int kernel_device(struct kernel *kernel, const char *ifname, struct wg_device **ret);
+int kernel_link(struct kernel *kernel, const char *ifname, struct link_info *ret); /* -ENODEV */
+/* Would the kernel take such a table? Changes nothing. */
+int kernel_try_firewall(struct kernel *kernel, const struct fw_desired *desired, struct err *err);
 unsigned int kernel_interface_index(struct kernel *kernel, const char *ifname); /* 0: none */
 /* What the open interface became; AUTO before there is one. */
 enum wg_backend kernel_backend(const struct kernel *kernel);

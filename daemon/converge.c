@@ -245,27 +245,51 @@ int agent_converge(struct agent *agent, struct err *err)
 	return r;
 }
 
-int agent_print_plan(struct agent *agent, struct err *err)
+/* What a first round would do. The plan borrows from both. */
+static int plan_only(struct agent *agent, struct desired **ret_desired, struct actual *ret_actual,
+		     struct plan **ret, struct err *err)
 {
-	_cleanup_(plan_freep) struct plan *plan = NULL;
-	_cleanup_(desired_freep) struct desired *desired = NULL;
-	struct actual actual = {0};
 	int r;
 
 	if (agent->phase != AGENT_ENROLLED)
 		return err_code(err, -ENOENT,
 				"this host is not enrolled: there is nothing to plan");
-	r = look(agent, &desired, &actual, err);
-	if (r == 0 && adopt(agent, actual.wg)) {
-		desired_free(take_pointer(desired));
-		actual_done(&actual);
-		r = look(agent, &desired, &actual, err);
+	r = look(agent, ret_desired, ret_actual, err);
+	if (r == 0 && adopt(agent, ret_actual->wg)) {
+		desired_free(take_pointer(*ret_desired));
+		actual_done(ret_actual);
+		r = look(agent, ret_desired, ret_actual, err);
 	}
-	if (r == 0)
-		r = plan_build(desired, &actual, &plan);
+	return r < 0 ? r : plan_build(*ret_desired, ret_actual, ret);
+}
+
+int agent_print_plan(struct agent *agent, struct err *err)
+{
+	_cleanup_(plan_freep) struct plan *plan = NULL;
+	_cleanup_(desired_freep) struct desired *desired = NULL;
+	struct actual actual = {0};
+	int r = plan_only(agent, &desired, &actual, &plan, err);
+
 	if (r == 0) {
 		plan_print(plan, stdout);
 		r = plan->n > 0;
+	}
+	actual_done(&actual);
+	return r;
+}
+
+int agent_look(struct agent *agent, size_t *ret_steps, char first[160], struct err *err)
+{
+	_cleanup_(plan_freep) struct plan *plan = NULL;
+	_cleanup_(desired_freep) struct desired *desired = NULL;
+	struct actual actual = {0};
+	int r = plan_only(agent, &desired, &actual, &plan, err);
+
+	if (r == 0) {
+		*ret_steps = plan->n;
+		(void)snprintf(first, 160, "%s", plan->n ? plan->steps[0].text : "");
+		desired_free(agent->desired);
+		agent->desired = take_pointer(desired);
 	}
 	actual_done(&actual);
 	return r;

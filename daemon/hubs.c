@@ -22,6 +22,11 @@ static const char *text_of(const struct agent *agent, size_t index)
 	return index < token->n_endpoints ? token->endpoints[index] : NULL;
 }
 
+const char *hubs_text(const struct agent *agent, size_t index)
+{
+	return text_of(agent, index);
+}
+
 static void add_found(struct agent_hubs *hubs, const struct endpoint *endpoint)
 {
 	for (size_t i = 0; i < hubs->n_found; i++)

@@ -9,6 +9,7 @@
 #include "api/message.h"
 #include "api/routes.h"
 #include "common/log.h"
+#include "daemon/doctor.h"
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -194,6 +195,11 @@ static void on_mode(struct agent *agent, const struct request *request)
 	local_mode_done(&message);
 }
 
+static void on_doctor(struct agent *agent, const struct request *request)
+{
+	doctor_ask(agent, request->id);
+}
+
 static const struct row {
 	enum route route;
 	bool root_only;
@@ -202,6 +208,7 @@ static const struct row {
 	{ROUTE_LOCAL_STATUS, false, on_status}, {ROUTE_LOCAL_ENROLL, true, on_enroll},
 	{ROUTE_LOCAL_LEAVE, true, on_leave},	{ROUTE_LOCAL_CAN, false, on_can},
 	{ROUTE_LOCAL_FLOWS, false, on_flows},	{ROUTE_LOCAL_MODE, true, on_mode},
+	{ROUTE_LOCAL_DOCTOR, false, on_doctor},
 };
 
 static const struct row *find_row(enum route route)
@@ -239,4 +246,5 @@ void local_gone(uint64_t id, void *data)
 
 	enroll_forget_waiter(agent, id);
 	local_flows_forget(agent, id);
+	doctor_forget(agent, id);
 }

@@ -8,6 +8,7 @@
  */
 #include "common/log.h"
 #include "daemon/agent.h"
+#include "daemon/doctor.h"
 #include <errno.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
@@ -113,6 +114,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 
 	if (!agent->desired || !agent->trust)
 		return 0;
+	if (doctor_detours(agent))
+		agent->probe.waiting = false;
 	if (agent->probe.waiting && ++agent->probe.misses >= MISSES_MAX)
 		restart_hub(agent);
 	ask(agent);

@@ -3,7 +3,7 @@
  * sortied: the agent. Options, the order in which things are opened while there are privileges, the loop.
  *
  * Ends with 0 when it was told to end, 1 when it could not start or lost its child, 2 for a wrong command line;
- * --plan: 0 nothing to do, 6 there is. Stopping leaves the kernel's state standing: it fails closed by itself when
+ * --plan: 0 nothing to do, 6 there is; --doctor: 0 nothing is wrong, 6 something is. Stopping leaves the kernel's state standing: it fails closed by itself when
  * leases run out, and a restart adopts it.
  */
 #include "api/code.h"
@@ -11,6 +11,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "daemon/agent.h"
+#include "daemon/doctor.h"
 #include "daemon/sandbox.h"
 #include <errno.h>
 #include <getopt.h>
@@ -77,6 +78,12 @@ static int set_remove(struct agent_options *options, size_t offset, const char *
 	return 0;
 }
 
+static int set_doctor(struct agent_options *options, size_t offset, const char *value)
+{
+	options->doctor = true;
+	return 0;
+}
+
 static const struct option_row {
 	const char *name;
 	char letter;	      /* 0: none */
@@ -102,6 +109,7 @@ static const struct option_row {
 	{"plan", 'n', NULL, set_plan, 0, "print what would change, change nothing"},
 	{"remove", 0, NULL, set_remove, 0,
 	 "take interface, routes and firewall out of the kernel, keep the state"},
+	{"doctor", 0, NULL, set_doctor, 0, "say what is wrong here and what to do, change nothing"},
 };
 
 static void print_help(FILE *out)
@@ -249,6 +257,8 @@ static int open_all(struct agent *agent, struct err *err)
 		r = state_open(agent->options.state, &agent->state, err);
 	if (r == 0)
 		r = probe_open(agent, err);
+	if (r == 0)
+		r = doctor_open(agent, err);
 	if (r == 0 && !agent->options.plan && !agent->options.remove)
 		r = start_child(agent, &user, err);
 	if (r == 0)
@@ -273,8 +283,11 @@ static int print_plan(struct agent *agent, struct err *err)
 
 static int run(struct agent *agent, struct err *err)
 {
-	int r = open_all(agent, err);
+	int r;
 
+	if (agent->options.doctor)
+		return doctor_alone(agent);
+	r = open_all(agent, err);
 	if (r < 0)
 		return r;
 	if (agent->options.plan)

@@ -1,0 +1,202 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What an operator asks a host: doctor finds each of the faults that are made here, names it and says what to do.
+source "$(dirname "$0")/lib.sh"
+source "$ROOT/tests/net/sites.sh"
+
+# db's way to the hub, where routers can be made narrow, and the hub's names, as its own host has them:
+#	db 198.51.100.2, 2001:db8:1::2 --- router --- internet
+internet_up
+nat_site nata 192.0.2.11 web
+host router
+wire router eth0 internet router
+on internet ip link set router master br0
+addr router eth0 192.0.2.20/24 2001:db8::20/64
+host db
+wire router eth1 db eth0
+addr router eth1 198.51.100.1/24 2001:db8:1::1/64
+addr db eth0 198.51.100.2/24 2001:db8:1::2/64
+on router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+on db ip route add default via 198.51.100.1
+on db ip route add default via 2001:db8:1::1
+on hub ip route add 198.51.100.0/24 via 192.0.2.20
+on hub ip route add 2001:db8:1::/64 via 2001:db8::20
+
+names() { # HOST LINE...: its own /etc/hosts, and no name server
+	local h=$1
+	shift
+	printf '%s\n' "$@" >"$T/$h.etc-hosts"
+	if [[ ! -e $T/$h.resolv ]]; then
+		: >"$T/$h.resolv"
+		on "$h" mount --bind "$T/$h.resolv" /etc/resolv.conf
+		on "$h" mount --bind "$T/$h.etc-hosts" /etc/hosts
+	fi
+}
+names web "$HUB4 hub.test" "$HUB6 hub.test"
+names db "$HUB4 hub.test" "$HUB6 hub.test"
+ENDPOINT=hub.test:$HUB_PORT control_init >/dev/null
+control_run || exit 1
+agent_run web || exit 1
+agent_run db || exit 1
+
+report() { # HOST [ARGS...]: in $T/doctor, its exit code in RC
+	local h=$1
+	shift
+	at "$h" doctor "$@" >"$T/doctor" 2>&1
+	RC=$?
+}
+says() { # LEVEL NAME PATTERN: such a line
+	grep -qE -e "^$1 +$2 +.*$3" "$T/doctor" || { cat "$T/doctor"; return 1; }
+}
+finds() { # NAME HOST LEVEL CHECK PATTERN: a TAP line; a failure's exit code is 6
+	report "$2"
+	check "doctor: $1" says "$3" "$4" "$5"
+	[[ $3 != fail ]] || check "doctor: $1: exit 6" test "$RC" -eq 6
+}
+level() { awk -v n="$1" '$2 == n {print $1}' "$T/doctor" | sort -u; }
+
+# ---- before enrolment
+finds "a host that is not enrolled" web fail state "not enrolled: .*sortie enroll --token"
+check "doctor: the kernel takes the rules, also where none stand" says ok nftables "the kernel takes"
+check "doctor: and trying left nothing" test -z "$(on web nft list tables)"
+refused "doctor: no agent: one line, and what to do instead" 1 "no agent answers at .*sortied --doctor" "$B/sortie" --socket "$T/none.sock" doctor
+
+check "web enrolled" enroll site-a/web role=web
+check "db enrolled" enroll site-b/db role=db
+cat >"$T/policy.yaml" <<'YAML'
+version: 1
+rules:
+  - {name: web reads the database, from: role=web, to: role=db, allow: [tcp/5432]}
+YAML
+check "policy applied" sortie policy apply "$T/policy.yaml"
+ready() { at web status --check ready && at db status --check ready; }
+check "both are ready" wait_for 20 ready
+
+# ---- all is well
+all_well() { report db && ! grep -qE '^fail|^warn' <(grep -v '^warn  wireguard' "$T/doctor"); }
+check "doctor: a healthy host: exit 0, no line but ok" wait_for 10 all_well
+cat "$T/doctor" | sed 's/^/# /'
+for what in "names hub.test:$HUB_PORT resolves to 2 addresses" "hub $HUB4:$HUB_PORT answers by UDP in [0-9.]* ms" \
+	"hub \[$HUB6\]:$HUB_PORT answers by UDP in" "handshake [0-9]+ s ago" "mtu packets of 1280 bytes arrive by IPv4 and IPv6" \
+	"clock not before" "ranges nobody else" "interface sortie0 is up .*UDP port [0-9]+" "kernel holds what it should" \
+	"control it answers" "admission the lease holds until" "admission policy 1 holds until" "conntrack flows are tracked" \
+	"records nflog" "disk MiB are free" "underlay enforce: closed"; do
+	check "doctor: ok: $what" says ok "${what%% *}" "${what#* }"
+done
+json() { at db doctor --json | python3 -c '
+import json, sys
+report = json.load(sys.stdin)
+assert report["schema"] == "sortie.doctor/1"
+assert {c["level"] for c in report["checks"]} <= {"ok", "warn"}
+assert all(c["found"] and ("todo" in c) == (c["level"] != "ok") for c in report["checks"])'; }
+check "doctor --json: schema, and what is to be done where something is" json
+report web
+check "doctor: no IPv6 here is no finding" says ok hub "\[$HUB6\]:$HUB_PORT is not used: this host has no IPv6 route"
+together() { # several ask at once: all get a report
+	local i pids=()
+	for i in 1 2 3 4; do
+		at db doctor >"$T/doctor.$i" 2>&1 &
+		pids+=($!)
+	done
+	wait "${pids[@]}" || return 1
+	for i in 1 2 3 4; do grep -q "^ok *hub" "$T/doctor.$i" || return 1; done
+}
+check "doctor: four that ask at once get an answer" together
+
+# ---- one fault after the other
+names web
+finds "a name that does not resolve" web fail names "hub.test:$HUB_PORT does not resolve: .*DNS"
+check "doctor: and the endpoint in use still answers" says ok hub "$HUB4:$HUB_PORT answers.*in use"
+names web "$HUB4 hub.test" "$HUB6 hub.test"
+
+on router nft add table inet block
+on router nft "add chain inet block forward { type filter hook forward priority 0; }"
+on router nft add rule inet block forward ip protocol udp udp dport $HUB_PORT drop
+finds "UDP by IPv4 is dropped on the way" db warn hub "$HUB4:$HUB_PORT: no answer by UDP.*firewalls between"
+check "doctor: IPv6 goes on" says ok hub "\[$HUB6\]:$HUB_PORT answers.*in use"
+check "doctor: that is no failure" test "$RC" -eq 0
+still() { at db status --json | python3 -c 'import json,sys; s=json.load(sys.stdin); sys.exit(not (s["hub_answers"] and s["hub"].startswith(sys.argv[1])))' "$1"; }
+check "doctor: the detour is undone and went unnoticed" still "[$HUB6]"
+check_not "doctor: nothing was started anew" grep -q "starting its session anew" "$T/db.log"
+on router nft flush chain inet block forward
+on router nft add rule inet block forward udp dport $HUB_PORT reject
+finds "UDP is refused on the way" db fail hub "\[$HUB6\]:$HUB_PORT: (nothing listens|a router answers).*in use"
+on router nft flush chain inet block forward
+check "the hub answers again" wait_for 20 still ""
+
+# what fits: 1280 + 60 (IPv4), 1280 + 80 (IPv6)
+on router ip link set eth0 mtu 1339
+finds "a leg that is narrow by a byte, IPv4" db fail mtu "$HUB4:$HUB_PORT only 1339 bytes fit .198.51.100.1 says so.*needs 1340"
+check "doctor: and IPv6" says fail mtu "\[$HUB6\]:$HUB_PORT only 1339 bytes fit .2001:db8:1::1 says so.*needs 1360"
+on router ip link set eth0 mtu 1340
+finds "IPv4 fits, IPv6 does not" db fail mtu "\[$HUB6\]:$HUB_PORT only 1340"
+check_not "doctor: nothing is said of IPv4" says fail mtu "$HUB4"
+on router ip link set eth0 mtu 1500
+on db ip link set eth0 mtu 1300
+finds "this host's own interface is too narrow" db fail mtu "$HUB4:$HUB_PORT only 1300 bytes fit .this host says so"
+on db ip link set eth0 mtu 1500
+on router nft add rule inet block forward ip length 1301-1399 drop
+on router nft add rule inet block forward ip6 length 1301-1399 drop
+finds "a hole that swallows large packets without a word" db fail mtu "small packets reach the hub, packets of 1280 bytes do not"
+on router nft delete table inet block
+check "the mended path has no finding" wait_for 20 all_well
+
+on web ip link add other0 type bridge
+OVERLAY4=$(at web status --json | python3 -c 'import json,sys; print(".".join(json.load(sys.stdin)["ipv4"].split(".")[:2]))')
+on web ip addr add "$OVERLAY4.77.1/24" dev other0
+finds "somebody else uses the overlay's range" web fail ranges "$OVERLAY4.77.0/24 of interface other0"
+on web ip link del other0
+
+kill -STOP "$CONTROL_PID"
+at web doctor >/dev/null # the poll that runs has 25 s: the hub itself answers meanwhile
+report web
+check "doctor: a control plane that hangs is not the hub" says ok hub "$HUB4:$HUB_PORT answers"
+kill -CONT "$CONTROL_PID"
+on web nft delete table inet sortie
+finds "the table is gone" web "(fail|warn)" kernel "(differs|something else changed)"
+check "doctor: it is put back, and that is remembered" wait_for 10 eval 'report web; says warn kernel "something else changed it [0-9]+ time"'
+
+# ---- without an agent
+alone() { # HOST [ARGS...]
+	local h=$1
+	shift
+	on "$h" "$B/sortied" --doctor --state "$T/$h" --socket "$T/$h.sock" "$@" >"$T/doctor" 2>"$T/doctor.err"
+	RC=$?
+}
+alone db
+check "sortied --doctor: beside an agent: says to ask it" says warn agent "an agent answers.*sortie doctor"
+kill "${AGENTS[db]}"
+wait "${AGENTS[db]}"
+alone db
+check "sortied --doctor: no agent answers" says warn agent "no agent answers"
+check "sortied --doctor: it resolves names" says ok names "hub.test"
+check "sortied --doctor: it asks the hub through what stands" says ok hub "$HUB4:$HUB_PORT answers"
+check "sortied --doctor: by both families" says ok hub "\[$HUB6\]:$HUB_PORT answers"
+check "sortied --doctor: the kernel holds what it should" says ok kernel "holds what"
+check "sortied --doctor: exit 0" test "$RC" -eq 0
+check "sortied --doctor: nothing on stderr" test ! -s "$T/doctor.err"
+cp "$T/db/floor.txt" "$T/floor"
+echo damaged >"$T/db/floor.txt"
+alone db
+check "sortied --doctor: a damaged file: named, and what to do" says fail state "floor.txt.*restore the file"
+check "sortied --doctor: exit 6" test "$RC" -eq 6
+check "sortied --doctor: nothing is said about what cannot be known" test "$(level interface)" = ""
+cp "$T/floor" "$T/db/floor.txt"
+chmod 755 "$T/db"
+alone db
+check "sortied --doctor: a state folder that is open to others" says fail state "chmod 700"
+chmod 700 "$T/db"
+on db ip link del sortie0
+alone db --backend kernel
+check "sortied --doctor: no interface" says fail interface "does not exist: start sortied"
+check "sortied --doctor: it makes none" test -z "$(on db ip -o link show | grep sortie0)"
+refuse_unprivileged() {
+	on db setpriv --reuid nobody --regid nogroup --clear-groups --inh-caps=-all --bounding-set=-all "$B/sortied" --doctor --state "$T/nowhere" >"$T/doctor" 2>&1
+	[[ $? -eq 6 ]] && says fail privileges "CAP_NET_ADMIN is missing.*run it as root"
+}
+check "sortied --doctor: without privileges it says so" refuse_unprivileged
+agent_run db
+check "the agent starts again" wait_for 20 at db status --check ready
+
+sites_end
+finish
