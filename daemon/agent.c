@@ -41,6 +41,7 @@ void agent_done(struct agent *agent)
 	link_events_close(agent->link_events);
 	child_free(agent->child);
 	desired_free(agent->desired);
+	wg_device_free(agent->device);
 	agent_forget_network(agent);
 	flowlog_free(agent->flowlog);
 	kernel_close(agent->kernel);
@@ -158,7 +159,9 @@ int agent_leave(struct agent *agent, struct err *err)
 	enroll_done(agent);
 	hubs_done(agent);
 	desired_free(agent->desired);
+	wg_device_free(agent->device);
 	agent->desired = NULL;
+	agent->device = NULL;
 	agent_forget_network(agent);
 	flowlog_clear(agent->flowlog);
 	agent->floor = (struct state_floor){0};

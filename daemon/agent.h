@@ -111,12 +111,13 @@ struct agent {
 	struct state_local local;
 	char *own_ipv4; /* our signed statement; NULL: the network has none */
 	struct addr ipv6, ipv4;
-	struct view *view;	 /* last good answer, verified; NULL before the first */
-	uint8_t cached_hash[32]; /* SHA-256 of its bytes */
-	uint16_t listen_port;	 /* WireGuard's, as read back; 0: not known yet */
-	struct desired *desired; /* what the kernel was last told */
-	bool converged;		 /* since the interface was made or adopted, once */
-	uint64_t applied;	 /* revision that the kernel holds */
+	struct view *view;	  /* last good answer, verified; NULL before the first */
+	uint8_t cached_hash[32];  /* SHA-256 of its bytes */
+	uint16_t listen_port;	  /* WireGuard's, as read back; 0: not known yet */
+	struct desired *desired;  /* what the kernel was last told */
+	struct wg_device *device; /* what it last held; NULL: never read */
+	bool converged;		  /* since the interface was made or adopted, once */
+	uint64_t applied;	  /* revision that the kernel holds */
 	uint64_t repaired;
 	char trouble[256]; /* why the kernel does not hold what it should; "" */
 
@@ -186,6 +187,8 @@ void probe_done(struct agent *agent);
 /* ---- contact.c: first handshakes with new peers ---- */
 void contact_watch(struct agent *agent); /* peers were added */
 void contact_stop(struct agent *agent);
+/* Begins sessions anew, from here, with the peers (the hub aside) that device had one with. */
+void contact_renew(struct agent *agent, const struct wg_device *device);
 /* Pure: desired peers, the hub aside, that were sent something and have no session yet; at most max. */
 size_t contact_unanswered(const struct wg_device *desired, const struct wg_device *actual,
 			  const struct key *hub, const struct wg_peer **ret, size_t max);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
+ * Handshakes that WireGuard by itself would begin late.
+ *
  * First contact with peers that were just added. Both ends of a new pair learn of it within some tens of milliseconds of each
  * other; a handshake that the quicker one begins meanwhile is lost, and WireGuard repeats it only after 5 s. So for some
  * seconds after a peer was added we look: where something was sent and no handshake came, the handshake begins anew.
@@ -11,8 +13,9 @@
 
 #define LOOK_US	      UINT64_C(500000)
 #define LOOK_SLACK_US UINT64_C(100000)
-#define LOOKS	      6	 /* after the last addition: 3 s */
-#define RESTARTS_MAX  32 /* a look: the relay lets 8 handshakes a second through to one site */
+#define LOOKS	      6	  /* after the last addition: 3 s */
+#define SESSION_S     180 /* WireGuard's REJECT_AFTER_TIME */
+#define RESTARTS_MAX  32  /* a look: the relay lets 8 handshakes a second through to one site */
 
 static bool is_unanswered(const struct wg_peer *peer)
 {
@@ -70,6 +73,29 @@ void contact_watch(struct agent *agent)
 	agent->contact.timer = sd_event_source_disable_unref(agent->contact.timer);
 	(void)sd_event_add_time_relative(agent->event, &agent->contact.timer, CLOCK_BOOTTIME,
 					 LOOK_US, LOOK_SLACK_US, on_look, agent);
+}
+
+/* Where there is none, the next packet begins one: nobody has to be told. A clock that was set back is no reason. */
+static bool has_session(const struct wg_peer *peer)
+{
+	return peer && peer->last_handshake_at &&
+	       clock_wall() - peer->last_handshake_at <= SESSION_S;
+}
+
+void contact_renew(struct agent *agent, const struct wg_device *device)
+{
+	struct err err = {0};
+
+	if (!agent->desired || !agent->trust || !device)
+		return;
+	for (size_t i = 0; i < agent->desired->wg.n_peers; i++) {
+		const struct wg_peer *peer = &agent->desired->wg.peers[i];
+
+		if (!key_equal(&peer->public_key, &trust_root(agent->trust)->hub_key) &&
+		    has_session(wg_find_peer(device, &peer->public_key)) &&
+		    kernel_restart_peer(agent->kernel, peer, &err) < 0)
+			log_error("%s", err.text);
+	}
 }
 
 void contact_stop(struct agent *agent)

@@ -195,6 +195,20 @@ static bool adds_peers(const struct plan *plan, const struct wg_device *actual)
 	return false;
 }
 
+/*
+ * The device as it was before this round. An interface that was made anew (its process was killed, somebody deleted it)
+ * knows no session, and the other ends go on with the old ones for 15 s: they hear from us first.
+ */
+static void keep_device(struct agent *agent, struct actual *actual, bool created)
+{
+	if (created)
+		contact_renew(agent, agent->device);
+	if (!actual->wg)
+		return;
+	wg_device_free(agent->device);
+	agent->device = take_pointer(actual->wg);
+}
+
 /* 1: another round is needed, 0: it holds. */
 static int one_round(struct agent *agent, struct err *err)
 {
@@ -222,6 +236,7 @@ static int one_round(struct agent *agent, struct err *err)
 	if (r >= 0) {
 		desired_free(agent->desired);
 		agent->desired = take_pointer(desired);
+		keep_device(agent, &actual, r == 1 && has_step(plan, PLAN_CREATE));
 	}
 	actual_done(&actual);
 	return r;

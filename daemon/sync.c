@@ -19,7 +19,6 @@
 #define RETRY_LAST_MS	4000 /* a control plane that returns is found within 5 s */
 #define SAME_AGAIN_MS	1000
 #define READD_JITTER_MS 2000
-#define SESSION_SECONDS 180 /* WireGuard's REJECT_AFTER_TIME */
 
 static void schedule(struct agent *agent, uint64_t in_ms);
 
@@ -94,32 +93,14 @@ static int send_request(struct agent *agent)
 
 /* ---- the answer ---- */
 
-/* Where there is none, the next packet begins one: nobody has to be told. */
-static bool has_session(const struct wg_device *device, const struct key *public_key)
-{
-	const struct wg_peer *peer = wg_find_peer(device, public_key);
-
-	return peer && peer->last_handshake_at &&
-	       clock_wall() - peer->last_handshake_at <= SESSION_SECONDS;
-}
-
 static int on_readd(sd_event_source *source, uint64_t usec, void *data)
 {
 	struct agent *agent = data;
 	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
-	struct err err = {0};
 
-	if (!agent->desired || !agent->trust)
-		return 0;
-	if (kernel_device(agent->kernel, agent->options.interface, &device) < 0)
-		return 0; /* the next convergence makes it anew */
-	for (size_t i = 0; i < agent->desired->wg.n_peers; i++) {
-		const struct wg_peer *peer = &agent->desired->wg.peers[i];
-		if (!key_equal(&peer->public_key, &trust_root(agent->trust)->hub_key) &&
-		    has_session(device, &peer->public_key) &&
-		    kernel_restart_peer(agent->kernel, peer, &err) < 0)
-			log_error("%s", err.text);
-	}
+	/* Without one the next convergence makes it anew. */
+	if (kernel_device(agent->kernel, agent->options.interface, &device) == 0)
+		contact_renew(agent, device);
 	return 0;
 }
 
