@@ -33,6 +33,7 @@ void agent_done(struct agent *agent)
 	probe_done(agent);
 	enroll_done(agent);
 	hubs_done(agent);
+	verify_done(agent);
 	sd_event_source_disable_unref(agent->nflog_source);
 	sd_event_source_disable_unref(agent->link_source);
 	sd_event_source_disable_unref(agent->tick);

@@ -71,6 +71,15 @@ struct agent_sync {
 	sd_event_source *retry, *readd;
 };
 
+/* The firewall as others may have changed it. */
+struct agent_verify {
+	struct nl *nl;
+	uint32_t generation; /* of the ruleset, as it was when all was well; 0: not known */
+	uint32_t before_own;
+	struct mono not_before; /* a look at everything costs time */
+	sd_event_source *timer;
+};
+
 /* Peers that were just added and may have missed our first handshake. */
 struct agent_contact {
 	unsigned int looks; /* still to come */
@@ -128,6 +137,7 @@ struct agent {
 	struct agent_contact contact;
 	struct doctor *doctor; /* the examination that runs; NULL: none */
 	int doctor_fd;	       /* raw ICMPv6, opened before privileges went */
+	struct agent_verify verify;
 	struct flowlog *flowlog;
 	struct nflog *nflog;
 	struct link_events *link_events;
@@ -169,6 +179,14 @@ int agent_look(struct agent *agent, size_t *ret_steps, char first[160], struct e
 bool agent_clock_sane(const struct agent *agent);
 enum policy_mode agent_mode(const struct agent *agent);
 int agent_watch(struct agent *agent, struct err *err); /* kernel events, denies, the slow clock */
+
+/* ---- verify.c: is the firewall still what was applied? ---- */
+int verify_start(struct agent *agent, struct err *err);
+void verify_now_and_then(struct agent *agent); /* each tick */
+/* Around a change of our own. */
+void verify_before_own(struct agent *agent);
+void verify_after_own(struct agent *agent);
+void verify_done(struct agent *agent);
 
 /* ---- hubs.c ---- */
 void hubs_resolve(struct agent *agent); /* asks for all; agent_on_hubs() when done */

@@ -14,15 +14,13 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-#define ROUNDS_MAX	     6
-#define TICK_US		     UINT64_C(1000000)
-#define TICK_ACCURACY_US     UINT64_C(200000)
-#define LOOK_TICKS	     10 /* everything is read again */
-#define SOON_US		     UINT64_C(200000)
-#define VERIFY_SMALL_TUPLES  500
-#define VERIFY_MIDDLE_TUPLES 5000
-#define CLOCK_STEP_S	     3
-#define SLEEP_STEP_US	     1000000
+#define ROUNDS_MAX	 6
+#define TICK_US		 UINT64_C(1000000)
+#define TICK_ACCURACY_US UINT64_C(200000)
+#define LOOK_TICKS	 10 /* everything is read again */
+#define SOON_US		 UINT64_C(200000)
+#define CLOCK_STEP_S	 3
+#define SLEEP_STEP_US	 1000000
 
 bool agent_clock_sane(const struct agent *agent)
 {
@@ -147,8 +145,10 @@ static int carry_out(struct agent *agent, const struct desired *desired, const s
 	/* The name is on disk before the interface is there: after a crash in between it is known as ours. */
 	if (has_step(plan, PLAN_CREATE))
 		r = state_save(agent->state, STATE_INTERFACE, ifname, strlen(ifname), err);
+	verify_before_own(agent);
 	if (r == 0)
 		r = kernel_apply(agent->kernel, desired, plan, err);
+	verify_after_own(agent);
 	/* Those that began meanwhile. */
 	if (new_rules)
 		underlay_adopt();
@@ -342,38 +342,6 @@ void agent_converge_soon(struct agent *agent)
 	(void)sd_event_source_set_enabled(agent->soon, SD_EVENT_ONESHOT);
 }
 
-/* A flushed ruleset is an open door, a full dump costs time: how often depends on what there is to dump. */
-static const struct verify_row {
-	size_t tuples_max;
-	unsigned int every_ticks;
-} verify_rows[] = {
-	{VERIFY_SMALL_TUPLES, 1},
-	{VERIFY_MIDDLE_TUPLES, LOOK_TICKS},
-	{SIZE_MAX, 6 * LOOK_TICKS},
-};
-
-static bool verify_is_due(const struct agent *agent)
-{
-	const struct verify_row *row = verify_rows;
-
-	while (agent->desired->fw.n_tuples > row->tuples_max)
-		row++;
-	return agent->ticks % row->every_ticks == 0;
-}
-
-static void verify_firewall(struct agent *agent)
-{
-	struct err err = {0};
-
-	if (!verify_is_due(agent) || kernel_verify_firewall(agent->kernel, &err) != 1)
-		return;
-	agent->repaired++;
-	log_warning("%s: repairing", err.text);
-	if (kernel_reopen_firewall(agent->kernel, &err) < 0)
-		log_error("%s", err.text);
-	converge_and_log(agent);
-}
-
 static int64_t monotonic_us(void)
 {
 	struct timespec now;
@@ -403,8 +371,10 @@ static void check_time(struct agent *agent)
 		return;
 	log_warning("the clock was set or this host slept: leases are computed anew");
 	converge_and_log(agent);
+	verify_before_own(agent);
 	if (kernel_refresh_leases(agent->kernel, agent->desired, &err) < 0)
 		log_error("%s", err.text);
+	verify_after_own(agent);
 }
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *data)
@@ -418,7 +388,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 	agent->ticks++;
 	if (agent->converged) {
 		check_time(agent);
-		verify_firewall(agent);
+		verify_now_and_then(agent);
 	}
 	if (agent->ticks % LOOK_TICKS)
 		return 0;
@@ -495,5 +465,6 @@ int agent_watch(struct agent *agent, struct err *err)
 	if (r < 0)
 		return err_code(err, r, "watch the kernel: %s", strerror(-r));
 	(void)time_jumped(agent);
-	return watch_denies(agent, err);
+	r = verify_start(agent, err);
+	return r < 0 ? r : watch_denies(agent, err);
 }

@@ -109,7 +109,7 @@ sleep 1
 check "rules flushed: shut again" test "$(wc -l <"$T/arrived")" -eq "$count"
 read -r n ms < <(arrivals)
 echo "# rules flushed: open for $ms ms, $n datagrams"
-check "rules flushed: open for at most 500 ms" test "$ms" -le $((500 * TEST_SCALE))
+check "rules flushed: open for at most 300 ms" test "$ms" -le $((300 * TEST_SCALE))
 kill "$LOOSE"
 kill -CONT "${AGENTS[web]}"
 check "rules flushed: what is allowed works" wait_for 10 reaches web "${V6[db]}" icmp
