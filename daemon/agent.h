@@ -58,6 +58,7 @@ struct agent_probe {
 	unsigned int misses, restarts;
 	bool answers;
 	uint32_t round_trip_us;
+	unsigned int hurry; /* echoes that follow closely */
 	sd_event_source *io, *timer;
 };
 
@@ -138,6 +139,7 @@ struct agent {
 	struct doctor *doctor; /* the examination that runs; NULL: none */
 	int doctor_fd;	       /* raw ICMPv6, opened before privileges went */
 	struct agent_verify verify;
+	struct addr path_source; /* what this host sends to the hub from; unset: nothing yet */
 	struct flowlog *flowlog;
 	struct nflog *nflog;
 	struct link_events *link_events;
@@ -200,6 +202,11 @@ void agent_on_hubs(struct agent *agent, bool found);
 int probe_open(struct agent *agent, struct err *err); /* needs CAP_NET_RAW */
 void probe_start(struct agent *agent);
 void probe_stop(struct agent *agent);
+/*
+ * Some echoes in quick succession, now: the hub takes a new place for ours after a second look at data from there, and
+ * looks four times a second while it doubts.
+ */
+void probe_hurry(struct agent *agent);
 void probe_done(struct agent *agent);
 
 /* ---- contact.c: first handshakes with new peers ---- */
@@ -210,6 +217,9 @@ void contact_renew(struct agent *agent, const struct wg_device *device);
 /* Pure: desired peers, the hub aside, that were sent something and have no session yet; at most max. */
 size_t contact_unanswered(const struct wg_device *desired, const struct wg_device *actual,
 			  const struct key *hub, const struct wg_peer **ret, size_t max);
+
+/* ---- path.c: has this host moved? ---- */
+void path_check(struct agent *agent);
 
 /* ---- sync.c ---- */
 void sync_start(struct agent *agent); /* asks now; what is under way is dropped */

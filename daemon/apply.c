@@ -426,6 +426,23 @@ int kernel_set_peer(struct kernel *kernel, const struct wg_peer *peer, struct er
 	return r < 0 ? err_code(err, r, "change a peer: %s", strerror(-r)) : 0;
 }
 
+int kernel_renew_endpoints(struct kernel *kernel, const struct desired *desired, struct err *err)
+{
+	_cleanup_(freep) struct wg_change *changes =
+		calloc(desired->wg.n_peers + 1, sizeof(*changes));
+	int r = changes ? use_wg(kernel, desired->ifname) : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < desired->wg.n_peers; i++)
+		changes[i] = (struct wg_change){.kind = WG_CHANGE_PEER_SET,
+						.peer = &desired->wg.peers[i]};
+	if (r == 0)
+		r = wg_set(kernel->wg, changes, desired->wg.n_peers);
+	if (r < 0)
+		return err_code(err, r, "tell %s its peers' endpoints: %s", desired->ifname,
+				strerror(-r));
+	return 0;
+}
+
 int kernel_remove_interface(struct kernel *kernel, const char *ifname, struct err *err)
 {
 	int r;

@@ -44,6 +44,12 @@ int kernel_restart_peer(struct kernel *kernel, const struct wg_peer *peer, struc
 /* Endpoint, keepalive and addresses of a peer; its session goes on. */
 int kernel_set_peer(struct kernel *kernel, const struct wg_peer *peer, struct err *err);
 
+/*
+ * Tells every peer's endpoint again, sessions go on: a userspace WireGuard that has sent from an address which is gone sends
+ * nothing more until then (wireguard-go 0.0.20220316), the kernel's looks up its route anew.
+ */
+int kernel_renew_endpoints(struct kernel *kernel, const struct desired *desired, struct err *err);
+
 /* Interface down and gone; the table and its overlay rules stay. For the join interface. */
 int kernel_remove_interface(struct kernel *kernel, const char *ifname, struct err *err);
 /* Everything of ours: interface, routes, table, hosts file. */

@@ -323,6 +323,7 @@ static void converge_and_log(struct agent *agent)
 static int on_soon(sd_event_source *source, uint64_t usec, void *data)
 {
 	converge_and_log(data);
+	path_check(data);
 	return 0;
 }
 
@@ -393,6 +394,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 	if (agent->ticks % LOOK_TICKS)
 		return 0;
 	converge_and_log(agent);
+	path_check(agent);
 	/* It failed when it began: only now there is something to ask through. */
 	if (agent->converged && !agent->probe.timer)
 		hubs_resolve(agent);

@@ -21,6 +21,8 @@
 #define DUE_US	      UINT64_C(1000000)
 #define JITTER_US     100000
 #define MISSES_MAX    2
+#define HURRY_US      UINT64_C(300000)
+#define HURRY_ECHOES  5
 #define RESTARTS_TURN 5 /* after so many restarts in vain the next endpoint is tried */
 
 static const uint16_t echo_id = 0x5357;
@@ -145,7 +147,8 @@ static void answered(struct agent *agent)
 	probe->misses = probe->restarts = 0;
 	probe->answers = true;
 	probe->round_trip_us = took_us > 0 && took_us < UINT32_MAX ? (uint32_t)took_us : 0;
-	set_timer(agent, PERIOD_US + randombytes_uniform(JITTER_US));
+	set_timer(agent, probe->hurry ? HURRY_US : PERIOD_US + randombytes_uniform(JITTER_US));
+	probe->hurry -= probe->hurry > 0;
 	if (came_back) {
 		log_info("the hub answers (%u us)", probe->round_trip_us);
 		/* A poll that was under way may wait for an answer that never comes. */
@@ -181,6 +184,14 @@ void probe_start(struct agent *agent)
 		(void)log_errno(r, "watch the hub");
 	else
 		set_timer(agent, 0);
+}
+
+void probe_hurry(struct agent *agent)
+{
+	if (!agent->probe.timer || !agent->desired || !agent->trust)
+		return;
+	agent->probe.hurry = HURRY_ECHOES;
+	ask(agent);
 }
 
 void probe_stop(struct agent *agent)

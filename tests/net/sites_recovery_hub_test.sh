@@ -10,7 +10,7 @@ internet_up
 nat_site nata 192.0.2.11 web
 nat_site natb 192.0.2.12 db
 control_init >/dev/null
-control_run || exit 1
+control_run 2>/dev/null || exit 1
 for h in web db; do agent_run "$h" || exit 1; done
 check "web enrolled" enroll site-a/web role=web
 check "db enrolled" enroll site-b/db role=db
@@ -52,8 +52,8 @@ relay_lost() {
 } 2>/dev/null
 since=$(now)
 relay_lost
-on hub "$B/sortie-relay-load" --interface eth0 --bpffs "$T/bpf" --port $HUB_PORT >/dev/null || fail "the relay is loaded anew"
-sleep 8
+on hub "$B/sortie-relay-load" --interface eth0 --bpffs "$T/bpf" --port $HUB_PORT 2>/dev/null || fail "the relay is loaded anew"
+sleep 6
 watched
 outage "relay maps lost" 5000 "$since"
 
@@ -67,9 +67,21 @@ on hub nft flush ruleset
 relay_lost
 sleep 3
 since=$(now)
-control_run || fail "the hub comes back"
-sleep 8
+control_run 2>/dev/null || fail "the hub comes back"
+sleep 6
 watched
 outage "hub rebooted" 5000 "$since"
+
+# ---- a site whose agent is dead notices nothing for two minutes: the hub calls it where it was
+kill -9 "${AGENTS[db]}"
+wait "${AGENTS[db]}" 2>/dev/null
+unset "AGENTS[db]"
+DB_KEY=$(on db wg show sortie0 public-key)
+since=$SECONDS
+on hub ip link del sortie0
+wait_for 5 on hub wg show sortie0 latest-handshakes
+spoken() { [[ $(on hub wg show sortie0 latest-handshakes | awk -v key="$DB_KEY" '$1 == key {print $2}') -gt 0 ]]; }
+check "a new hub calls a site whose agent is dead" wait_for 15 spoken
+echo "# a new hub and a dead agent: $((SECONDS - since)) s"
 sites_end
 finish
