@@ -5,11 +5,12 @@
  *   fw_apply --self SITE/NAME --policy FILE --inventory FILE --overlay6 PREFIX [--overlay4 PREFIX] --hub6 ADDR [--hub4 ADDR]
  *            [--hub HOST:PORT]... [--ifname sortie0] [--join-ifname NAME] [--listen-port N] [--mode enforce|overlay|observe]
  *            [--underlay-locked] [--api-port 4280] [--enroll-port 4281] [--api-uid N] [--lease SECONDS] [--role hub]
- *            [--container-if NAME]... [--plan | --verify | --remove | --counters]
+ *            [--container-if NAME]... [--plan | --verify | --remove | --counters | --foreign]
  *
  * INVENTORY is JSON: [{"name": "site/name", "labels": {}, "ipv6": "...", "ipv4": "...", "k3hex": "64 hex digits"}, ...].
  * The mode of the command line wins over the policy's. --verify applies nothing: it exits 6 where the table is not what
- * these arguments ask for. Exit codes: 0, 1 with one line on stderr, 2 usage, 6 differs.
+ * these arguments ask for. --foreign applies nothing: it prints
+ * what others' rules drop of it, "certain|maybe, who (where), what, line" with tabs between. Exit codes: 0, 1 with one line on stderr, 2 usage, 6 differs.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -21,13 +22,21 @@
 #include "common/file.h"
 #include "common/key.h"
 #include "firewall/firewall.h"
+#include "firewall/foreign.h"
 #include "policy/policy.h"
 
 #define FILE_MAX_BYTES (64U << 20)
 #define GRANTS_MAX     4000000
 #define LIST_MAX       16
 
-enum action { ACTION_APPLY, ACTION_PLAN, ACTION_VERIFY, ACTION_REMOVE, ACTION_COUNTERS };
+enum action {
+	ACTION_APPLY,
+	ACTION_PLAN,
+	ACTION_VERIFY,
+	ACTION_REMOVE,
+	ACTION_COUNTERS,
+	ACTION_FOREIGN
+};
 
 struct arguments {
 	const char *self, *policy, *inventory;
@@ -46,6 +55,7 @@ struct world {
 	struct fw_peer *peers; /* one a member, the same index */
 	size_t n;
 	ssize_t self;
+	struct addr ipv6, ipv4; /* our own */
 	struct fw_tuple *tuples;
 	struct fw_underlay *underlay;
 };
@@ -223,6 +233,8 @@ static int load(const struct arguments *arguments, struct world *world, struct f
 	desired->containers = settings.containers;
 	for (size_t i = 0; i < world->n; i++)
 		world->peers[i].lease_s = arguments->lease_s;
+	world->ipv6 = world->peers[world->self].ipv6;
+	world->ipv4 = world->peers[world->self].ipv4;
 	/* Nobody is his own peer: an unset address makes no element. */
 	world->peers[world->self].ipv6 = world->peers[world->self].ipv4 = (struct addr){0};
 	desired->peers = world->peers;
@@ -274,7 +286,31 @@ static int counters(struct firewall *firewall)
 	return 0;
 }
 
-static int act(struct firewall *firewall, enum action action, const struct fw_desired *desired)
+static int foreign(const struct world *world, const struct fw_desired *desired)
+{
+	_cleanup_(freep) struct foreign_finding *findings = NULL;
+	struct foreign_question question = {.desired = desired,
+					    .ipv6 = world->ipv6,
+					    .ipv4 = world->ipv4,
+					    .ifindex = if_nametoindex(desired->ifname)};
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; i < desired->n_container_ifnames && i < FOREIGN_CONTAINERS_MAX; i++)
+		memcpy(question.containers[question.n_containers++], desired->container_ifnames[i],
+		       IFNAMSIZ);
+	r = foreign_look(&question, &findings, &n);
+	if (r < 0)
+		return complain("read others' rules", strerror(-r));
+	for (size_t i = 0; i < n; i++)
+		printf("%s\t%s (%s)\t%s\t%s\n", findings[i].certain ? "certain" : "maybe",
+		       foreign_software_name(findings[i].software), findings[i].where,
+		       findings[i].what, findings[i].allow);
+	return 0;
+}
+
+static int act(struct firewall *firewall, enum action action, const struct world *world,
+	       const struct fw_desired *desired)
 {
 	struct fw_plan plan;
 	int r;
@@ -293,6 +329,8 @@ static int act(struct firewall *firewall, enum action action, const struct fw_de
 		return report(firewall, firewall_remove(firewall));
 	case ACTION_COUNTERS:
 		return counters(firewall);
+	case ACTION_FOREIGN:
+		return foreign(world, desired);
 	}
 	return 1;
 }
@@ -346,6 +384,7 @@ static const struct option options[] = {
 	{"verify", 0, NULL, OPTION_ACTION + ACTION_VERIFY},
 	{"remove", 0, NULL, OPTION_ACTION + ACTION_REMOVE},
 	{"counters", 0, NULL, OPTION_ACTION + ACTION_COUNTERS},
+	{"foreign", 0, NULL, OPTION_ACTION + ACTION_FOREIGN},
 	{NULL, 0, NULL, 0},
 };
 
@@ -508,5 +547,5 @@ int main(int argc, char **argv)
 	r = firewall_open(&firewall);
 	if (r < 0)
 		return complain("netlink", strerror(-r));
-	return act(firewall, arguments.action, &arguments.desired);
+	return act(firewall, arguments.action, &world, &arguments.desired);
 }
