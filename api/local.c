@@ -40,6 +40,15 @@ static const struct shape_field local_counters_fields[] = {
 };
 static SHAPE(local_counters, NULL);
 
+static const struct shape_field local_foreign_fields[] = {
+	FIELD_CHARS(struct local_foreign, software),
+	FIELD_CHARS(struct local_foreign, where),
+	FIELD_CHARS(struct local_foreign, what),
+	FIELD_BOOL(struct local_foreign, certain),
+	FIELD_CHARS_OPTIONAL(struct local_foreign, allow),
+};
+static SHAPE(local_foreign, NULL);
+
 static const struct shape_field local_status_fields[] = {
 	FIELD_CHARS(struct local_status, version),
 	FIELD_BOOL(struct local_status, enrolled),
@@ -67,6 +76,7 @@ static const struct shape_field local_status_fields[] = {
 	FIELD_CHARS_OPTIONAL(struct local_status, last_deny),
 	FIELD_STRUCT(struct local_status, counters, &local_counters_shape),
 	FIELD_LIST(struct local_status, peers, LOCAL_PEERS_MAX, &local_peer_shape),
+	FIELD_LIST(struct local_status, foreign, LOCAL_FOREIGN_MAX, &local_foreign_shape),
 	FIELD_TEXTS(struct local_status, warnings, LOCAL_WARNINGS_MAX, 512),
 };
 SHAPE(local_status, "sortie.status/1");

@@ -21,6 +21,7 @@
 #define LOCAL_PEERS_MAX	     4096
 #define LOCAL_PENDING_MAX    64
 #define LOCAL_WARNINGS_MAX   64
+#define LOCAL_FOREIGN_MAX    32
 #define LOCAL_FLOWS_MAX	     1000 /* records of one answer */
 #define LOCAL_POLL_SECONDS   25	  /* longest wait for the next record */
 #define LOCAL_ENROLL_SECONDS 60	  /* how long enrolment may take */
@@ -56,6 +57,16 @@ struct local_counters {
 	uint64_t repaired; /* times the kernel differed from what should hold, and was put right */
 };
 
+/* A chain of other software that drops what Sortie needs or policy allows. */
+struct local_foreign {
+	char software
+		[24]; /* "ufw", "firewalld", "Docker", "iptables", "nftables", "iptables-legacy" */
+	char where[128]; /* "ip filter INPUT" */
+	char what[96];	 /* "tcp/5432 from the overlay, which policy allows" */
+	bool certain;	 /* else it may drop: that depends on what cannot be known here */
+	char allow[256]; /* the line that would allow it; "" where none is known */
+};
+
 /* GET /v1/local/status */
 struct local_status {
 	char version[32]; /* of the program */
@@ -86,6 +97,8 @@ struct local_status {
 	struct local_counters counters;
 	struct local_peer *peers;
 	size_t n_peers;
+	struct local_foreign *foreign;
+	size_t n_foreign;
 	char **warnings; /* sentences: userspace backend, clock, repairs, ... */
 	size_t n_warnings;
 };

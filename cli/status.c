@@ -88,6 +88,26 @@ static void print_counters(const struct local_counters *counters)
 	       counters->repaired);
 }
 
+/* What only may be dropped is doctor's; here it would be said to everybody with a rate limit. */
+static void print_foreign(const struct local_status *status)
+{
+	for (size_t i = 0; i < status->n_foreign; i++) {
+		const struct local_foreign *foreign = &status->foreign[i];
+		if (!foreign->certain)
+			continue;
+		printf("blocked     ");
+		print_text(stdout, foreign->what);
+		printf(", by %s (", foreign->software);
+		print_text(stdout, foreign->where);
+		printf(")");
+		if (foreign->allow[0]) {
+			printf("; to allow it: ");
+			print_text(stdout, foreign->allow);
+		}
+		putchar('\n');
+	}
+}
+
 static void print_peers(const struct local_status *status, int64_t now)
 {
 	if (status->n_peers)
@@ -114,6 +134,7 @@ static void print_agent(const struct local_status *status)
 		puts("enforce is pending: the underlay only records, because these connections would be cut:");
 	print_lines("  pending", status->pending, status->n_pending);
 	print_counters(&status->counters);
+	print_foreign(status);
 	print_lines("warning:", status->warnings, status->n_warnings);
 	print_peers(status, now);
 }

@@ -82,6 +82,20 @@ static void count_members(const struct control *control, struct admin_status *st
 	}
 }
 
+/* The certain ones: what may be dropped is no news on a host with any firewall. */
+static void warn_of_foreign(const struct control *control, struct admin_status *status)
+{
+	_cleanup_(freep) struct foreign_finding *findings = NULL;
+	char text[FOREIGN_SENTENCE_MAX];
+	size_t n = 0;
+
+	if (hub_foreign(control->hub, &findings, &n) < 0)
+		log_debug("the rules of other software cannot be read");
+	for (size_t i = 0; i < n; i++)
+		if (findings[i].certain)
+			warn(status, sentence("%s", foreign_sentence(&findings[i], text)));
+}
+
 static void status_call(struct admin_call *call, struct reply *reply)
 {
 	const struct control *control = call->control;
@@ -122,6 +136,7 @@ static void status_call(struct admin_call *call, struct reply *reply)
 	if (control->hub_dirty)
 		warn(&status,
 		     sentence("the hub's peers could not be set; it is tried again each second"));
+	warn_of_foreign(control, &status);
 	reply_json(reply, admin_status_encode(&status));
 	for (size_t i = 0; i < status.n_warnings; i++)
 		free(warnings[i]);

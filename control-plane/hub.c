@@ -172,7 +172,7 @@ static int set_device(struct hub *hub, struct err *err)
 	return 0;
 }
 
-static int set_firewall(struct hub *hub, struct err *err)
+static struct fw_desired desired_filter(const struct hub *hub)
 {
 	struct fw_desired desired = {
 		.role = FW_ROLE_HUB,
@@ -185,13 +185,39 @@ static int set_firewall(struct hub *hub, struct err *err)
 		.enroll_port = hub->root.enroll_port,
 		.listen_port = hub->listen_port,
 	};
+
+	snprintf(desired.ifname, sizeof(desired.ifname), "%s", hub->ifname);
+	return desired;
+}
+
+/* Endpoints that are addresses say which families sites come by; a name may be of both. */
+int hub_foreign(const struct hub *hub, struct foreign_finding **ret, size_t *ret_n)
+{
+	struct fw_desired desired = desired_filter(hub);
+	struct endpoint endpoints[TOKEN_ENDPOINTS_MAX];
+	const struct foreign_question question = {.desired = &desired,
+						  .ipv6 = hub->hub6,
+						  .ipv4 = hub->hub4,
+						  .ifindex = hub_index(hub)};
+
+	for (size_t i = 0; i < hub->root.n_endpoints; i++) {
+		if (endpoint_parse(hub->root.endpoints[i], &endpoints[i]) < 0)
+			return foreign_look(&question, ret, ret_n);
+	}
+	desired.hubs = endpoints;
+	desired.n_hubs = hub->root.n_endpoints;
+	return foreign_look(&question, ret, ret_n);
+}
+
+static int set_firewall(struct hub *hub, struct err *err)
+{
+	struct fw_desired desired = desired_filter(hub);
 	struct fw_plan plan;
 	int r = hub->firewall ? 0 : firewall_open(&hub->firewall);
 
 	if (r < 0)
 		return err_code(err, r, "cannot talk to the kernel about filters: %s",
 				strerror(-r));
-	snprintf(desired.ifname, sizeof(desired.ifname), "%s", hub->ifname);
 	r = firewall_apply(hub->firewall, &desired, &plan);
 	if (r < 0)
 		return err_code(err, r, "cannot load the hub's filter: %s (%s)", strerror(-r),

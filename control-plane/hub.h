@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include "common/cleanup.h"
 #include "common/err.h"
+#include "firewall/foreign.h"
 #include "netlink/wireguard.h"
 #include "trust/statement.h"
 
@@ -54,6 +55,9 @@ int hub_ensure(struct hub *hub, bool *ret_created, struct err *err);
  * 1: it was repaired, 0: nothing to do.
  */
 int hub_check_filter(struct hub *hub, struct err *err);
+
+/* Which rules of other software on this host drop what the hub needs; malloc()ed. */
+int hub_foreign(const struct hub *hub, struct foreign_finding **ret, size_t *ret_n);
 
 /* Makes the peer list so: desired -> actual -> difference -> apply. */
 int hub_set_peers(struct hub *hub, const struct hub_peer *peers, size_t n, struct err *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* GET /v1/local/status: what the agent knows, gathered when asked. */
 #include "common/log.h"
+#include "daemon/beside.h"
 #include "daemon/local.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -197,6 +198,31 @@ static void add_denies(struct agent *agent, struct local_status *status)
 						   .repaired = agent->repaired};
 }
 
+/* Without it the status is true all the same. */
+static int add_foreign(const struct agent *agent, struct local_status *status)
+{
+	_cleanup_(freep) struct foreign_finding *findings = NULL;
+	size_t n = 0;
+	int r = beside_look(agent, &findings, &n);
+
+	if (r < 0)
+		log_debug("the rules of other software cannot be read: %s", strerror(-r));
+	status->foreign = calloc(n + 1, sizeof(*status->foreign));
+	if (!status->foreign)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && i < LOCAL_FOREIGN_MAX; i++) {
+		struct local_foreign *out = &status->foreign[status->n_foreign++];
+
+		out->certain = findings[i].certain;
+		(void)snprintf(out->software, sizeof(out->software), "%s",
+			       foreign_software_name(findings[i].software));
+		(void)snprintf(out->where, sizeof(out->where), "%s", findings[i].where);
+		(void)snprintf(out->what, sizeof(out->what), "%s", findings[i].what);
+		(void)snprintf(out->allow, sizeof(out->allow), "%s", findings[i].allow);
+	}
+	return 0;
+}
+
 static bool is_ready(const struct agent *agent, const struct local_status *status)
 {
 	return status->enrolled && agent->desired && !agent->trouble[0] && agent->probe.answers &&
@@ -212,6 +238,8 @@ char *local_status_text(struct agent *agent)
 
 	if (r == 0)
 		r = add_peers(agent, &status);
+	if (r == 0)
+		r = add_foreign(agent, &status);
 	status.warnings = calloc(LOCAL_WARNINGS_MAX, sizeof(*status.warnings));
 	if (r == 0 && status.warnings) {
 		(void)snprintf(status.interface, sizeof(status.interface), "%s",

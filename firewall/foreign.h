@@ -17,7 +17,7 @@
 #define FOREIGN_WHERE_MAX      128
 #define FOREIGN_WHAT_MAX       96
 #define FOREIGN_LINE_MAX       256
-#define FOREIGN_SENTENCE_MAX   600
+#define FOREIGN_SENTENCE_MAX   512
 #define FOREIGN_CONTAINERS_MAX 8
 
 enum foreign_path {

@@ -3,9 +3,9 @@
 # test at the paths where they would be installed; nothing of the machine is changed, all mounts are the test's own.
 #
 #   foreign_need PROGRAM...   ends the test as skipped where one is missing
-#   foreign_private HOST      a private /run, /var/lib and /tmp for daemons of that host
+#   foreign_private HOST FOLDER...   the host has its own copy of these folders
 #
-# packaging/unpack-foreign runs before lib.sh takes the network away:  foreign_fetch; source lib.sh; source foreign_bed.sh
+# packaging/unpack-foreign runs before lib.sh takes the network away.
 FOREIGN=$ROOT/build/foreign/root
 
 foreign_mount() { # FOLDER: the packages' files under the machine's own, writable in memory
@@ -30,10 +30,11 @@ foreign_need() {
 }
 
 foreign_private() {
-	local folder
-	for folder in /run /var/lib /tmp; do
-		mkdir -p "$T/private/$1$folder"
+	local name=$1 folder
+	shift
+	for folder; do
+		mkdir -p "$T/private/$name$folder"
+		cp -a "$folder/." "$T/private/$name$folder"
+		on "$name" mount --bind "$T/private/$name$folder" "$folder"
 	done
-	on "$1" mount --bind "$T/private/$1/var/lib" /var/lib
-	on "$1" mount --bind "$T/private/$1/tmp" /tmp
 }

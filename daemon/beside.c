@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The question that firewall/foreign.c answers, out of what the agent knows and the links that are there. */
+#include "daemon/beside.h"
+#include <net/if.h>
+#include <string.h>
+#include "netlink/link.h"
+
+DEFINE_CLEANUP(if_freenameindex, struct if_nameindex *);
+
+static void add_container(struct foreign_question *question, const char *ifname)
+{
+	if (question->n_containers < FOREIGN_CONTAINERS_MAX)
+		(void)snprintf(question->containers[question->n_containers++], IFNAMSIZ, "%s",
+			       ifname);
+}
+
+/* As the firewall sees it: the interfaces that are named, else every bridge. */
+static int add_containers(struct foreign_question *question)
+{
+	const struct fw_desired *desired = question->desired;
+	_cleanup_(if_freenameindexp) struct if_nameindex *names = NULL;
+	_cleanup_(link_closep) struct link_handle *handle = NULL;
+	struct link_info link;
+	int r;
+
+	for (size_t i = 0; i < desired->n_container_ifnames; i++)
+		add_container(question, desired->container_ifnames[i]);
+	if (!desired->containers || desired->n_container_ifnames)
+		return 0;
+	r = link_open(&handle);
+	names = r == 0 ? if_nameindex() : NULL;
+	for (size_t i = 0; names && names[i].if_name; i++)
+		if (link_get(handle, names[i].if_name, &link) == 0 &&
+		    strcmp(link.kind, "bridge") == 0)
+			add_container(question, link.name);
+	return r;
+}
+
+int beside_look(const struct agent *agent, struct foreign_finding **ret, size_t *ret_n)
+{
+	struct foreign_question question = {.ipv6 = agent->ipv6, .ipv4 = agent->ipv4};
+	int r;
+
+	if (agent->phase != AGENT_ENROLLED || !agent->desired) {
+		*ret = NULL;
+		*ret_n = 0;
+		return 0;
+	}
+	question.desired = &agent->desired->fw;
+	question.ifindex = if_nametoindex(question.desired->ifname);
+	r = add_containers(&question);
+	return r < 0 ? r : foreign_look(&question, ret, ret_n);
+}
