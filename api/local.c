@@ -53,6 +53,7 @@ static const struct shape_field local_status_fields[] = {
 	FIELD_CHARS(struct local_status, version),
 	FIELD_BOOL(struct local_status, enrolled),
 	FIELD_BOOL(struct local_status, ready),
+	FIELD_BOOL(struct local_status, down),
 	FIELD_CHARS_OPTIONAL(struct local_status, id),
 	FIELD_NAME_OPTIONAL(struct local_status, name),
 	FIELD_CHARS_OPTIONAL(struct local_status, network),
@@ -95,6 +96,19 @@ static const struct shape_field local_enrolled_fields[] = {
 };
 SHAPE(local_enrolled, "sortie.enrolled/1");
 SHAPE_FUNCTIONS(local_enrolled);
+
+static const struct shape_field local_down_fields[] = {
+	FIELD_BOOL(struct local_down, down),
+	FIELD_NAME_OPTIONAL(struct local_down, name),
+};
+SHAPE(local_down, "sortie.down/1");
+SHAPE_FUNCTIONS(local_down);
+
+static const struct shape_field local_leave_fields[] = {
+	FIELD_BOOL(struct local_leave, force),
+};
+SHAPE(local_leave, NULL);
+SHAPE_FUNCTIONS(local_leave);
 
 static const struct shape_field local_left_fields[] = {
 	FIELD_NAME_OPTIONAL(struct local_left, name),

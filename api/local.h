@@ -71,7 +71,8 @@ struct local_foreign {
 struct local_status {
 	char version[32]; /* of the program */
 	bool enrolled;
-	bool ready; /* enrolled, kernel state applied and verified, hub answers, lease holds */
+	bool ready; /* enrolled, up, what was last heard is applied, mode in force, hub answers, lease holds */
+	bool down;	     /* lowered by `sortie down` */
 	char id[ID_HEX_MAX]; /* "" until enrolled, as the next ones */
 	char name[NAME_MAX_TEXT];
 	char network[NAME_PART_MAX + 1];
@@ -118,7 +119,19 @@ struct local_enrolled {
 };
 MESSAGE_FUNCTIONS(local_enrolled);
 
-/* POST /v1/local/leave, without a body: table, interface, keys and state are removed. */
+/* POST /v1/local/down: lowers the interface (the table stands) or raises it again. Answer: the same, and who. */
+struct local_down {
+	bool down;
+	char name[NAME_MAX_TEXT]; /* in the answer */
+};
+MESSAGE_FUNCTIONS(local_down);
+
+/* POST /v1/local/leave: table, interface, keys and state are removed. */
+struct local_leave {
+	bool force; /* also what stands without a trace of it in the state folder */
+};
+MESSAGE_FUNCTIONS(local_leave);
+
 struct local_left {
 	char name[NAME_MAX_TEXT]; /* who this host was; "" if nobody */
 };

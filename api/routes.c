@@ -29,7 +29,8 @@ const struct route_row routes[ROUTES] = {
 
 	[ROUTE_LOCAL_STATUS] = {"localStatus", "GET", "/v1/local/status", ROUTE_LOCAL, NULL, &local_status_shape},
 	[ROUTE_LOCAL_ENROLL] = {"localEnroll", "POST", "/v1/local/enroll", ROUTE_LOCAL, &local_enroll_shape, &local_enrolled_shape},
-	[ROUTE_LOCAL_LEAVE] = {"localLeave", "POST", "/v1/local/leave", ROUTE_LOCAL, NULL, &local_left_shape},
+	[ROUTE_LOCAL_LEAVE] = {"localLeave", "POST", "/v1/local/leave", ROUTE_LOCAL, &local_leave_shape, &local_left_shape},
+	[ROUTE_LOCAL_DOWN] = {"localDown", "POST", "/v1/local/down", ROUTE_LOCAL, &local_down_shape, &local_down_shape},
 	[ROUTE_LOCAL_CAN] = {"localCan", "POST", "/v1/local/can", ROUTE_LOCAL, &local_can_shape, &local_can_answer_shape},
 	[ROUTE_LOCAL_FLOWS] = {"localFlows", "GET", "/v1/local/flows", ROUTE_LOCAL, NULL, &local_flows_shape},
 	[ROUTE_LOCAL_MODE] = {"localMode", "POST", "/v1/local/mode", ROUTE_LOCAL, &local_mode_shape, &local_mode_shape},

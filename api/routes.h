@@ -36,6 +36,7 @@ enum route {
 	ROUTE_LOCAL_STATUS,
 	ROUTE_LOCAL_ENROLL,
 	ROUTE_LOCAL_LEAVE,
+	ROUTE_LOCAL_DOWN,
 	ROUTE_LOCAL_CAN,
 	ROUTE_LOCAL_FLOWS,
 	ROUTE_LOCAL_MODE,
@@ -71,5 +72,6 @@ extern const struct shape admin_policy_shape, admin_policy_apply_shape;
 extern const struct shape admin_policy_applied_shape, admin_policy_show_shape;
 extern const struct shape admin_policy_history_shape, admin_audit_shape;
 extern const struct shape local_status_shape, local_enroll_shape, local_enrolled_shape;
-extern const struct shape local_left_shape, local_can_shape, local_can_answer_shape;
+extern const struct shape local_down_shape, local_leave_shape, local_left_shape, local_can_shape,
+	local_can_answer_shape;
 extern const struct shape local_flows_shape, local_mode_shape, local_doctor_shape;

@@ -38,6 +38,7 @@ enum cli_option {
 	OPT_WAIT,
 	OPT_TIMEOUT,
 	OPT_REASON,
+	OPT_FORCE,
 	CLI_OPTIONS, /* their number */
 };
 
@@ -76,6 +77,8 @@ int command_token_create(const struct invocation *in);
 int command_token_list(const struct invocation *in);
 int command_token_revoke(const struct invocation *in);
 int command_enroll(const struct invocation *in);
+int command_up(const struct invocation *in);
+int command_down(const struct invocation *in);
 int command_leave(const struct invocation *in);
 int command_status(const struct invocation *in);
 int command_doctor(const struct invocation *in);

@@ -26,6 +26,7 @@ const struct cli_option_row cli_options[CLI_OPTIONS] = {
 	[OPT_FOLLOW] = {"follow", NULL, "go on as records come"},
 	[OPT_WAIT] = {"wait", NULL, "return when every agent concerned has acknowledged"},
 	[OPT_TIMEOUT] = {"timeout", "DURATION", "how long --wait waits (30s)"},
+	[OPT_FORCE] = {"force", NULL, "also what stands without a trace of it in the state folder"},
 	[OPT_REASON] = {"reason", "TEXT", "kept in the audit log"},
 };
 
@@ -43,8 +44,12 @@ const struct command commands[] = {
 	 0, 0, 2, 3, command_can},
 	{"flows", "[--denied] [--follow]", "what the kernel decided on this host",
 	 OPTION(OPT_DENIED) | OPTION(OPT_FOLLOW), 0, 0, 0, command_flows},
-	{"leave", "", "remove this host's rules, interface, keys and state",
-	 0, 0, 0, 0, command_leave},
+	{"up", "", "raise this host's interface again after `sortie down`",
+	 0, 0, 0, 0, command_up},
+	{"down", "", "lower this host's interface; its rules stand, also over a restart",
+	 0, 0, 0, 0, command_down},
+	{"leave", "[--force]", "remove this host's rules, interface, keys and state",
+	 OPTION(OPT_FORCE), 0, 0, 0, command_leave},
 	{"token create", "--name SITE/WORKLOAD [--labels KEY=VALUE,...]", "make join tokens: one token, one host, one use",
 	 OPTION(OPT_NAME) | OPTION(OPT_LABELS) | OPTION(OPT_NOT_AFTER) | OPTION(OPT_COUNT) | OPTION(OPT_KEY) | OPTION(OPT_OUT),
 	 OPTION(OPT_NAME), 0, 0, command_token_create},

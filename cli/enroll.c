@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* enroll and leave: this host's membership. */
+/* enroll, down, up and leave: this host's membership. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,10 +81,40 @@ int command_enroll(const struct invocation *in)
 	return EXIT_OK;
 }
 
+static int set_down(const struct invocation *in, bool down)
+{
+	_cleanup_(answer_done) struct answer answer = {0};
+	struct local_down request = {.down = down};
+	int code = call(in, ROUTE_LOCAL_DOWN, NULL, &request, CALL_TIMEOUT_MS, &answer);
+	if (code != EXIT_OK)
+		return code;
+	if (option(in, OPT_JSON))
+		return print_json(answer.body);
+	const struct local_down *now = answer.message;
+	if (now->down)
+		printf("%s is down: nobody is reachable, the rules hold all the same; `sortie up` "
+		       "ends it\n",
+		       now->name);
+	else
+		printf("%s is up\n", now->name);
+	return EXIT_OK;
+}
+
+int command_up(const struct invocation *in)
+{
+	return set_down(in, false);
+}
+
+int command_down(const struct invocation *in)
+{
+	return set_down(in, true);
+}
+
 int command_leave(const struct invocation *in)
 {
 	_cleanup_(answer_done) struct answer answer = {0};
-	int code = call(in, ROUTE_LOCAL_LEAVE, NULL, NULL, LEAVE_TIMEOUT_MS, &answer);
+	struct local_leave request = {.force = option(in, OPT_FORCE)};
+	int code = call(in, ROUTE_LOCAL_LEAVE, NULL, &request, LEAVE_TIMEOUT_MS, &answer);
 	if (code != EXIT_OK)
 		return code;
 	if (option(in, OPT_JSON))

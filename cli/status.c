@@ -14,6 +14,8 @@
 #include "cli/output.h"
 #include "common/clock.h"
 
+#define CHECK_TIMEOUT_MS 3000 /* who checks every few seconds wants to know now */
+
 static void print_lines(const char *title, char *const *lines, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -31,7 +33,9 @@ static void print_mode(const struct local_status *status)
 static void print_hub(const struct local_status *status)
 {
 	double ms = status->hub_round_trip_us / 1000.0;
-	if (status->hub_answers)
+	if (status->down)
+		printf(", hub not asked");
+	else if (status->hub_answers)
 		printf(ms < 10 ? ", hub %.2f ms" : ", hub %.1f ms", ms);
 	else
 		printf(", hub does not answer");
@@ -40,6 +44,8 @@ static void print_hub(const struct local_status *status)
 static void print_first_line(const struct local_status *status, int64_t now)
 {
 	char text[DISTANCE_TEXT_MAX];
+	if (status->down)
+		printf("down, ");
 	printf("%s", status->enrolled ? status->name : "not enrolled");
 	print_mode(status);
 	printf(", %s", status->backend);
@@ -72,7 +78,9 @@ static void print_self(const struct local_status *status, int64_t now)
 		printf(", %s", addr_format(&status->ipv4, address));
 	printf("\nhub         %s\n", status->hub);
 	printf("control     %s, last %s; revision %" PRIu64 "\n",
-	       status->control_answers ? "answers" : "does not answer",
+	       status->control_answers ? "answers"
+	       : status->down	       ? "not asked"
+				       : "does not answer",
 	       distance_format(status->control_at, now, text), status->revision);
 	if (status->policy_version)
 		printf("policy ends %s\n", distance_format(status->policy_not_after, now, text));
@@ -166,7 +174,7 @@ static int check(const struct invocation *in, const struct local_status *status)
 		return EXIT_OK;
 	if (!status->enrolled || status->lease_not_after <= clock_wall())
 		return EXIT_NOT_ENROLLED;
-	return status->hub_answers ? EXIT_FAILED : EXIT_UNREACHABLE;
+	return status->hub_answers || status->down ? EXIT_FAILED : EXIT_UNREACHABLE;
 }
 
 static int show(const struct invocation *in, const struct answer *answer, bool agent)
@@ -194,7 +202,8 @@ int command_status(const struct invocation *in)
 		int code = call(in, ROUTE_ADMIN_STATUS, NULL, NULL, CALL_TIMEOUT_MS, &answer);
 		return code == EXIT_OK ? show(in, &answer, false) : code;
 	}
-	if (call_try(in, ROUTE_LOCAL_STATUS, NULL, NULL, CALL_TIMEOUT_MS, &answer, &failure) == 0)
+	if (call_try(in, ROUTE_LOCAL_STATUS, NULL, NULL,
+		     wanted ? CHECK_TIMEOUT_MS : CALL_TIMEOUT_MS, &answer, &failure) == 0)
 		return show(in, &answer, true);
 	bool absent = failure.error == -ENOENT || failure.error == -ECONNREFUSED;
 	if (absent && !wanted && !option(in, OPT_SOCKET) &&

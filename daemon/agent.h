@@ -31,11 +31,13 @@ enum agent_phase { AGENT_UNENROLLED, AGENT_ENROLLING, AGENT_ENROLLED };
 
 struct agent_options {
 	const char *state, *interface, *join_interface, *socket, *hosts, *group;
+	const char *hosts_block; /* a file with a block of ours in it; NULL: none */
 	enum wg_backend backend;
 	enum policy_mode mode; /* OBSERVE: not asked for */
 	bool plan;	       /* print the plan and end */
 	bool remove;	       /* take everything out of the kernel and end */
 	bool doctor;	       /* examine and end */
+	bool leave;	       /* remove everything and end */
 };
 
 /* Resolving the hub's endpoint texts, one after the other. */
@@ -126,10 +128,12 @@ struct agent {
 	uint16_t listen_port;	  /* WireGuard's, as read back; 0: not known yet */
 	struct desired *desired;  /* what the kernel was last told */
 	struct wg_device *device; /* what it last held; NULL: never read */
+	bool down;		  /* by `sortie down`, on disk */
 	bool converged;		  /* since the interface was made or adopted, once */
 	uint64_t applied;	  /* revision that the kernel holds */
 	uint64_t repaired;
-	char trouble[256]; /* why the kernel does not hold what it should; "" */
+	char names_problem[256]; /* why the hosts block is not as it should be; "" */
+	char trouble[256];	 /* why the kernel does not hold what it should; "" */
 
 	struct agent_hubs hubs;
 	struct agent_probe probe;
@@ -162,7 +166,13 @@ int agent_start(struct agent *agent, struct err *err);
 void agent_on_ready(void *agent); /* the child takes messages */
 /* Enrolment is on disk: bring the interface up and begin to sync. */
 int agent_begin(struct agent *agent, struct err *err);
-int agent_leave(struct agent *agent, struct err *err);
+/*
+ * Removes everything of ours, also what a state folder that is half there still names. -EEXIST, and nothing is done,
+ * where a table or interface stands that the folder does not know: forced, it goes too.
+ */
+int agent_leave(struct agent *agent, bool forced, struct err *err);
+/* Lowers or raises the interface, for good: on disk first. -ENOENT where this host is not enrolled. */
+int agent_set_down(struct agent *agent, bool down, struct err *err);
 /* What leave takes out of the kernel, by an agent that does not run: keys and state stay. */
 int agent_remove(struct agent *agent, struct err *err);
 

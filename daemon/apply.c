@@ -196,6 +196,11 @@ int kernel_counters(struct kernel *kernel, struct fw_counters *ret)
 	return firewall_counters(kernel->firewall, ret);
 }
 
+bool kernel_has_table(struct kernel *kernel)
+{
+	return firewall_stands(kernel->firewall) == 1;
+}
+
 int kernel_link(struct kernel *kernel, const char *ifname, struct link_info *ret)
 {
 	return link_get(kernel->link, ifname, ret);
@@ -347,6 +352,8 @@ static int do_step(struct kernel *kernel, const struct desired *desired, const s
 		   const struct plan_step *step, struct err *err)
 {
 	switch (step->kind) {
+	case PLAN_DOWN:
+		return link_set_up(kernel->link, desired->ifname, false);
 	case PLAN_CREATE:
 		return do_create(kernel, desired, err);
 	case PLAN_FIREWALL:
@@ -452,6 +459,11 @@ int kernel_remove_interface(struct kernel *kernel, const char *ifname, struct er
 	/* Down first: nothing may pass between the end of one thing and the end of the next. */
 	(void)link_set_up(kernel->link, ifname, false);
 	r = wg_destroy(ifname);
+	if (r == -ENODEV)
+		return err_code(
+			err, r,
+			"remove interface %s: it is no WireGuard interface, so it is not ours",
+			ifname);
 	if (r < 0)
 		return err_code(err, r, "remove interface %s: %s", ifname, strerror(-r));
 	return 0;

@@ -60,6 +60,7 @@ int kernel_verify_firewall(struct kernel *kernel, struct err *err);
 /* Forgets what was applied, so that the next plan compares with what stands. */
 int kernel_reopen_firewall(struct kernel *kernel, struct err *err);
 int kernel_counters(struct kernel *kernel, struct fw_counters *ret);
+bool kernel_has_table(struct kernel *kernel); /* a table of our name, whoever made it */
 int kernel_device(struct kernel *kernel, const char *ifname, struct wg_device **ret);
 int kernel_link(struct kernel *kernel, const char *ifname, struct link_info *ret); /* -ENODEV */
 /* Would the kernel take such a table? Changes nothing. */

@@ -7,6 +7,7 @@
  */
 #include "common/log.h"
 #include "daemon/agent.h"
+#include "daemon/hosts_block.h"
 #include "daemon/lease.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -58,6 +59,7 @@ static struct desired_input input_of(const struct agent *agent)
 		.clock_sane = agent_clock_sane(agent),
 		.least_mode = least_mode(agent),
 		.underlay_locked = agent->local.underlay_locked,
+		.down = agent->down,
 		.listen_port = agent->listen_port,
 		.hubs = agent->hubs.list,
 		.n_hubs = agent->hubs.n,
@@ -130,7 +132,8 @@ static bool has_step(const struct plan *plan, enum plan_kind kind)
 static bool is_repair(const struct plan *plan)
 {
 	return has_step(plan, PLAN_CREATE) || has_step(plan, PLAN_UP) ||
-	       has_step(plan, PLAN_ADDR_ADD) || has_step(plan, PLAN_ROUTE_ADD);
+	       has_step(plan, PLAN_DOWN) || has_step(plan, PLAN_ADDR_ADD) ||
+	       has_step(plan, PLAN_ROUTE_ADD);
 }
 
 static int carry_out(struct agent *agent, const struct desired *desired, const struct plan *plan,
@@ -242,6 +245,19 @@ static int one_round(struct agent *agent, struct err *err)
 	return r;
 }
 
+/* For people: where it cannot be, everything still holds, and `status` says why it is not. */
+static void write_names(struct agent *agent)
+{
+	struct err err = {0};
+
+	if (!agent->options.hosts_block || !agent->desired || !agent->desired->hosts)
+		return;
+	(void)hosts_block_write(agent->options.hosts_block, agent->desired->hosts, &err);
+	if (err.text[0] && strcmp(err.text, agent->names_problem) != 0)
+		log_warning("%s", err.text);
+	(void)snprintf(agent->names_problem, sizeof(agent->names_problem), "%s", err.text);
+}
+
 int agent_converge(struct agent *agent, struct err *err)
 {
 	int r = 1;
@@ -256,6 +272,7 @@ int agent_converge(struct agent *agent, struct err *err)
 	if (r == 0) {
 		agent->converged = true;
 		agent->applied = agent->view ? agent->view->revision : 0;
+		write_names(agent);
 	}
 	return r;
 }
@@ -396,7 +413,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 	converge_and_log(agent);
 	path_check(agent);
 	/* It failed when it began: only now there is something to ask through. */
-	if (agent->converged && !agent->probe.timer)
+	if (agent->converged && !agent->probe.timer && !agent->down)
 		hubs_resolve(agent);
 	return 0;
 }

@@ -442,10 +442,11 @@ static int fill(struct build *b, struct err *err)
 	d->wg.private_key = *input->k4;
 	d->wg.listen_port = input->listen_port;
 	d->mtu = input->root->mtu;
-	d->up = true;
+	d->up = !input->down;
 	add_addr(d, &input->ipv6);
 	add_addr(d, &input->ipv4);
-	for (int unreachable = 0; unreachable < 2; unreachable++) {
+	/* A lowered interface has no routes; the unreachable ones hold what would leave by another. */
+	for (int unreachable = input->down; unreachable < 2; unreachable++) {
 		add_route(d, &input->root->overlay6, unreachable);
 		add_route(d, &input->root->overlay4, unreachable);
 	}

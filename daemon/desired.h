@@ -57,6 +57,7 @@ struct desired_input {
 	enum policy_mode
 		least_mode; /* the strictest that somebody on this host asked for; OBSERVE: nobody */
 	bool underlay_locked;
+	bool down;	      /* the interface is lowered; the table stands all the same */
 	uint16_t listen_port; /* as read back, 0 at first */
 	const struct endpoint
 		*hubs; /* the first is the one in use; none while names do not resolve */

@@ -138,6 +138,7 @@ static void open_state(struct doctor *doctor)
 	r = state_load_floor(agent->state, &agent->floor, &err);
 	if (r == 0)
 		r = state_load_local(agent->state, &agent->local, &err);
+	agent->down = state_has(agent->state, STATE_DOWN);
 	if (r == 0 && state_has(agent->state, STATE_ANSWER))
 		r = agent_load_network(agent, &err);
 	doctor->host_only = r < 0;

@@ -239,7 +239,10 @@ static void say_interface(struct doctor *doctor, const struct link_info *link)
 {
 	const struct agent *agent = doctor->agent;
 
-	if (!link->up)
+	if (agent->down)
+		doctor_say(doctor, DOCTOR_FAIL, "`sortie up`",
+			   "%s was lowered by `sortie down`: nobody is reachable", link->name);
+	else if (!link->up)
 		doctor_say(doctor, DOCTOR_FAIL, "sortied raises it: see its log if it stays down",
 			   "%s is down: nobody is reachable", link->name);
 	else if (agent->desired && link->mtu != agent->desired->mtu)

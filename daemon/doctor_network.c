@@ -188,7 +188,7 @@ void doctor_check_control(struct doctor *doctor)
 	const struct agent *agent = doctor->agent;
 	char text[TIME_TEXT_MAX];
 
-	if (doctor->alone || agent->phase != AGENT_ENROLLED)
+	if (doctor->alone || agent->phase != AGENT_ENROLLED || agent->down)
 		return;
 	if (agent->sync.answers && !agent->sync.problem[0])
 		doctor_say(doctor, DOCTOR_OK, NULL, "it answers, last at %s",

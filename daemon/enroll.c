@@ -68,7 +68,7 @@ static void give_up(struct agent *agent, const char *code, const char *detail)
 	log_error("enrolment: %s", detail);
 	/* First the deed, then the word: who hears the answer finds nothing left. */
 	agent->enroll.waiter = 0;
-	if (agent_leave(agent, &err) < 0)
+	if (agent_leave(agent, false, &err) < 0)
 		log_error("%s", err.text);
 	if (waiter)
 		local_answer_problem(agent, waiter, code, detail);

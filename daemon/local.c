@@ -77,16 +77,48 @@ static void on_enroll(struct agent *agent, const struct request *request)
 static void on_leave(struct agent *agent, const struct request *request)
 {
 	struct local_left answer = {0};
+	struct local_leave message = {0};
 	struct err err = {0};
+	int r = local_leave_decode(request->message->body, request->message->body_length, &message,
+				   &err);
+
+	if (r < 0) {
+		local_answer_problem(agent, request->id, "bad-request", err.text);
+		return;
+	}
 
 	(void)snprintf(answer.name, sizeof(answer.name), "%s", agent->name);
 	if (agent->enroll.waiter)
 		local_answer_problem(agent, agent->enroll.waiter, "conflict",
 				     "enrol: given up by `sortie leave`");
-	if (agent_leave(agent, &err) < 0)
-		local_answer_problem(agent, request->id, "internal", err.text);
+	r = agent_leave(agent, message.force, &err);
+	if (r < 0)
+		local_answer_problem(agent, request->id, r == -EEXIST ? "conflict" : "internal",
+				     err.text);
 	else
 		local_answer_text(agent, request->id, local_left_encode(&answer));
+}
+
+static void on_down(struct agent *agent, const struct request *request)
+{
+	struct local_down message = {0};
+	struct err err = {0};
+	const char *code = "bad-request";
+	int r = local_down_decode(request->message->body, request->message->body_length, &message,
+				  &err);
+
+	if (r == 0) {
+		r = agent_set_down(agent, message.down, &err);
+		code = r == -ENOENT		      ? "not-enrolled"
+		       : r == -ENOSPC || r == -EDQUOT ? "storage-full"
+						      : "internal";
+	}
+	memcpy(message.name, agent->name, sizeof(message.name));
+	if (r < 0)
+		local_answer_problem(agent, request->id, code, err.text);
+	else
+		local_answer_text(agent, request->id, local_down_encode(&message));
+	local_down_done(&message);
 }
 
 static void on_can(struct agent *agent, const struct request *request)
@@ -208,7 +240,7 @@ static const struct row {
 	{ROUTE_LOCAL_STATUS, false, on_status}, {ROUTE_LOCAL_ENROLL, true, on_enroll},
 	{ROUTE_LOCAL_LEAVE, true, on_leave},	{ROUTE_LOCAL_CAN, false, on_can},
 	{ROUTE_LOCAL_FLOWS, false, on_flows},	{ROUTE_LOCAL_MODE, true, on_mode},
-	{ROUTE_LOCAL_DOCTOR, false, on_doctor},
+	{ROUTE_LOCAL_DOWN, true, on_down},	{ROUTE_LOCAL_DOCTOR, false, on_doctor},
 };
 
 static const struct row *find_row(enum route route)

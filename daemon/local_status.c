@@ -57,6 +57,14 @@ static void add_warnings(struct agent *agent, struct local_status *status)
 		warn(status, "the kernel does not hold what it should: %s", agent->trouble);
 	if (agent->sync.problem[0])
 		warn(status, "%s", agent->sync.problem);
+	if (agent->down)
+		warn(status, "down: nobody is reachable until `sortie up`; the rules hold all the "
+			     "same");
+	if (agent->names_problem[0])
+		warn(status, "%s", agent->names_problem);
+	if (agent->phase == AGENT_UNENROLLED && state_has(agent->state, STATE_INTERFACE))
+		warn(status,
+		     "the rest of an earlier membership is left: `sortie leave` removes it");
 	if (agent->phase == AGENT_ENROLLING)
 		warn(status, "enrolling: the hub has not answered yet (%u attempts)",
 		     agent->enroll.failures);
@@ -152,6 +160,7 @@ static void add_identity(const struct agent *agent, struct local_status *status)
 	if (agent->phase != AGENT_ENROLLED)
 		return;
 	status->enrolled = true;
+	status->down = agent->down;
 	(void)id_format(&agent->id, status->id);
 	memcpy(status->name, agent->name, sizeof(status->name));
 	if (root)
@@ -225,9 +234,10 @@ static int add_foreign(const struct agent *agent, struct local_status *status)
 
 static bool is_ready(const struct agent *agent, const struct local_status *status)
 {
-	return status->enrolled && agent->desired && !agent->trouble[0] && agent->probe.answers &&
-	       agent_clock_sane(agent) && status->lease_not_after > clock_wall() &&
-	       !agent->view->self_revoked;
+	return status->enrolled && !agent->down && agent->desired && !agent->trouble[0] &&
+	       agent->view && agent->applied == agent->view->revision && !agent->enforce_pending &&
+	       agent->probe.answers && agent_clock_sane(agent) &&
+	       status->lease_not_after > clock_wall() && !agent->view->self_revoked;
 }
 
 char *local_status_text(struct agent *agent)

@@ -241,6 +241,9 @@ static int fill(struct plan *plan, const struct desired *desired, const struct a
 {
 	int r = 0;
 
+	if (!desired->up && actual->exists && actual->link.up &&
+	    !add(plan, PLAN_DOWN, "down %s", desired->ifname))
+		return -ENOMEM;
 	if (!actual->exists && !add(plan, PLAN_CREATE, "create %s", desired->ifname))
 		return -ENOMEM;
 	r = plan_firewall(plan, actual);

@@ -2,7 +2,7 @@
 /*
  * The difference between what the kernel should hold and what it holds, as an ordered list of steps: pure, printable.
  *
- * Order: interface created (down), firewall, its verification, key and peers, addresses, unreachable routes, up, the
+ * Order: down where it should be, interface created (down), firewall, its verification, key and peers, addresses, unreachable routes, up, the
  * routes through it, names last. Every step is safe to repeat.
  */
 #pragma once
@@ -28,6 +28,7 @@ struct actual {
 void actual_done(struct actual *actual);
 
 enum plan_kind {
+	PLAN_DOWN,
 	PLAN_CREATE,
 	PLAN_FIREWALL,
 	PLAN_VERIFY,

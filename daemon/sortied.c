@@ -78,6 +78,12 @@ static int set_remove(struct agent_options *options, size_t offset, const char *
 	return 0;
 }
 
+static int set_leave(struct agent_options *options, size_t offset, const char *value)
+{
+	options->leave = true;
+	return 0;
+}
+
 static int set_doctor(struct agent_options *options, size_t offset, const char *value)
 {
 	options->doctor = true;
@@ -106,10 +112,13 @@ static const struct option_row {
 	 "whose members may read by the socket"},
 	{"hosts", 0, "PATH", set_text, offsetof(struct agent_options, hosts),
 	 "where peers' names go (/run/sortie/hosts)"},
+	{"hosts-block", 0, "PATH", set_text, offsetof(struct agent_options, hosts_block),
+	 "peers' names also in a marked block of this file (/etc/hosts)"},
 	{"plan", 'n', NULL, set_plan, 0, "print what would change, change nothing"},
 	{"remove", 0, NULL, set_remove, 0,
 	 "take interface, routes and firewall out of the kernel, keep the state"},
 	{"doctor", 0, NULL, set_doctor, 0, "say what is wrong here and what to do, change nothing"},
+	{"leave", 0, NULL, set_leave, 0, "remove rules, interface, keys and state, and end"},
 };
 
 static void print_help(FILE *out)
@@ -276,9 +285,32 @@ static int print_plan(struct agent *agent, struct err *err)
 		r = state_load_local(agent->state, &agent->local, err);
 	if (r < 0)
 		return r;
+	agent->down = state_has(agent->state, STATE_DOWN);
 	agent->phase = state_has(agent->state, STATE_ANSWER) ? AGENT_ENROLLED : AGENT_UNENROLLED;
 	r = agent_print_plan(agent, err);
 	return r == 1 ? EXIT_FINDING : r;
+}
+
+/* `sortie leave` where no agent can start: the files need not be whole, their presence says what there is to remove. */
+static int leave(struct agent *agent, struct err *err)
+{
+	int r = sandbox_check_privileges(err);
+
+	if (r == 0)
+		r = state_open(agent->options.state, &agent->state, err);
+	if (r == 0)
+		r = sandbox_keep_net_admin(err);
+	if (r == 0)
+		r = open_kernel(agent, err);
+	if (r < 0)
+		return r;
+	agent->phase = state_has(agent->state, STATE_ANSWER)  ? AGENT_ENROLLED
+		       : state_has(agent->state, STATE_TOKEN) ? AGENT_ENROLLING
+							      : AGENT_UNENROLLED;
+	r = agent_leave(agent, false, err);
+	if (r == 0)
+		log_info("rules, interface, keys and state are gone");
+	return r;
 }
 
 static int run(struct agent *agent, struct err *err)
@@ -287,6 +319,8 @@ static int run(struct agent *agent, struct err *err)
 
 	if (agent->options.doctor)
 		return doctor_alone(agent);
+	if (agent->options.leave)
+		return leave(agent, err);
 	r = open_all(agent, err);
 	if (r < 0)
 		return r;

@@ -34,6 +34,7 @@ static const struct row {
 	[STATE_FLOOR] = {"floor.txt", SMALL, false},
 	[STATE_LOCAL] = {"local.txt", SMALL, false},
 	[STATE_INTERFACE] = {"interface", SMALL, false},
+	[STATE_DOWN] = {"down", SMALL, false},
 };
 
 struct state {

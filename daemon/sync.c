@@ -227,7 +227,7 @@ void sync_start(struct agent *agent)
 {
 	int r;
 
-	if (agent->phase != AGENT_ENROLLED || !agent->trust || !agent->desired)
+	if (agent->phase != AGENT_ENROLLED || agent->down || !agent->trust || !agent->desired)
 		return;
 	child_cancel(agent->child, agent->sync.question);
 	agent->sync.question = 0;

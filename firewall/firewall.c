@@ -504,6 +504,15 @@ int firewall_verify(struct firewall *firewall)
 	return r > 0 ? compare_once(firewall) : r;
 }
 
+int firewall_stands(struct firewall *firewall)
+{
+	int r = readback_table(firewall->nl);
+
+	return r < 0 ? fail(firewall, r, "looking for table inet " FIREWALL_TABLE,
+			    nl_error(firewall->nl))
+		     : r;
+}
+
 int firewall_remove(struct firewall *firewall)
 {
 	struct batch batch;

@@ -110,6 +110,8 @@ int firewall_try(struct firewall *firewall, const struct fw_desired *desired);
 int firewall_refresh_leases(struct firewall *firewall, const struct fw_peer *peers, size_t n);
 /* Full dump compared with what was last applied: 0 equal, 1 differs (firewall_error() says where). */
 int firewall_verify(struct firewall *firewall);
+/* Is there a table of our name, whoever made it? 1, 0. */
+int firewall_stands(struct firewall *firewall);
 /* Removes the table. Gone already is success. */
 int firewall_remove(struct firewall *firewall);
 const char *firewall_error(const struct firewall *firewall);

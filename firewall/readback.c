@@ -87,6 +87,14 @@ static int read_table(struct nl *nl, struct state *state)
 	return r == -ENOENT ? 0 : r;
 }
 
+int readback_table(struct nl *nl)
+{
+	struct state state = {0};
+	int r = read_table(nl, &state);
+
+	return r == -EEXIST ? 1 : r < 0 ? r : state.exists;
+}
+
 /* ---- chains ---- */
 
 static bool base_as_ours(const struct nlattr *const *table, const struct base_chain *base)

@@ -11,6 +11,8 @@
  * Reads again where the ruleset changed meanwhile; -EAGAIN where it does not stand still.
  */
 int readback_state(struct nl *nl, int64_t now_ms, struct state *ret);
+/* Is there a table of our name, of whatever layout? 1, 0. */
+int readback_table(struct nl *nl);
 /* Asks for some elements by key. 0 where all stand, -ENOENT where one does not. */
 int readback_elements(struct nl *nl, const struct element *items, size_t n);
 int readback_counters(struct nl *nl, struct fw_counters *ret);

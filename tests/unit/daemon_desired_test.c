@@ -462,6 +462,33 @@ static void test_plan_nothing_to_do(void **data)
 	assert_string_equal(text, "");
 }
 
+/* Lowered: down before anything else, nothing leads through the interface, what shuts the overlay stands. */
+static void test_plan_down(void **data)
+{
+	struct bed *bed = *data;
+	_cleanup_(desired_freep) struct desired *up = build(bed);
+	_cleanup_(desired_freep) struct desired *d = NULL;
+	struct link_addr addrs[4];
+	struct link_route routes[8];
+	struct wg_device wg;
+	struct actual actual;
+	_cleanup_(freep) char *text = NULL, *again = NULL;
+
+	bed->input.down = true;
+	d = build(bed);
+	bed->input.down = false;
+	make_actual(up, &actual, addrs, routes, &wg);
+	text = plan_text(d, &actual);
+	assert_string_equal(text, "down sortie0\n"
+				  "route remove fd12:3456:789a::/48 dev sortie0\n"
+				  "route remove 10.77.0.0/16 dev sortie0\n");
+	/* ... and stays */
+	make_actual(d, &actual, addrs, routes, &wg);
+	actual.link.up = false;
+	again = plan_text(d, &actual);
+	assert_string_equal(again, "");
+}
+
 static void test_plan_differences(void **data)
 {
 	struct bed *bed = *data;
@@ -541,6 +568,7 @@ int main(void)
 		TEST(test_join),
 		TEST(test_plan_from_nothing),
 		TEST(test_plan_nothing_to_do),
+		TEST(test_plan_down),
 		TEST(test_plan_differences),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
