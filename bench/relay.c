@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The relay at tc against the kernel's own IP forwarding: packets a second on one core.
+ * The relay at tc or XDP against the kernel's own IP forwarding: packets a second on one core.
  *
- *	gen r0 ── r0 hub (tc relay) ──┐
+ *	gen r0 ── r0 hub (relay) ──┐
  *	gen f0 ── f0 hub (forwards) ──┴─ out hub ── out sink: XDP_DROP, counted
  *
  * Frames come from BPF_PROG_TEST_RUN with BPF_F_TEST_XDP_LIVE_FRAMES, without a socket and as from a driver; sending,
  * forwarding and dropping all run on the core that this program is pinned to. The two kinds take turns, and each row is
  * the median of the ratios of neighbours. bench/relay.sh makes the hosts and the pair of sites.
  *
- * usage: relay GEN-PID HUB-PID SINK-PID BPFFS
+ * usage: relay tc|xdp GEN-PID HUB-PID SINK-PID BPFFS
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -270,7 +270,8 @@ static double median(double *values)
 	return values[ROUNDS / 2];
 }
 
-static void measure(struct kind *relay, struct kind *forward, uint32_t length, int sink)
+static void measure(const char *hook, struct kind *relay, struct kind *forward, uint32_t length,
+		    int sink)
 {
 	double relay_ns[ROUNDS], forward_ns[ROUNDS], ratios[ROUNDS];
 	for (struct kind *kind = relay; kind; kind = kind == relay ? forward : NULL) {
@@ -290,12 +291,13 @@ static void measure(struct kind *relay, struct kind *forward, uint32_t length, i
 	double ratio = median(ratios), low = ratios[ROUNDS / 10],
 	       high = ratios[ROUNDS - 1 - ROUNDS / 10];
 	double relay_median = median(relay_ns), forward_median = median(forward_ns);
-	printf("%u B: relay %.0f ns a packet (best %.0f), IP forwarding %.0f (best %.0f), generator and sink included; "
+	printf("%s, %u B: relay %.0f ns a packet (best %.0f), IP forwarding %.0f (best %.0f), generator and sink included; "
 	       "ratios %.2f to %.2f\n",
-	       length, relay_median, relay_ns[0], forward_median, forward_ns[0], low, high);
-	printf("{\"name\": \"relay-tc-%u\", \"value\": %.3f, \"unit\": \"x\", \"reference\": "
-	       "\"kernel IP forwarding, same packets, one core: %.0f kpps\", \"goal\": \">= 0.9\", \"samples\": %d}\n",
-	       length, ratio, 1e6 / forward_median, ROUNDS);
+	       hook, length, relay_median, relay_ns[0], forward_median, forward_ns[0], low, high);
+	printf("{\"name\": \"relay-%s-%u\", \"value\": %.3f, \"unit\": \"x\", \"reference\": "
+	       "\"kernel IP forwarding, same packets, one core: %.0f kpps\", \"goal\": \">= %s\", \"samples\": %d}\n",
+	       hook, length, ratio, 1e6 / forward_median, strcmp(hook, "xdp") == 0 ? "2.0" : "0.9",
+	       ROUNDS);
 	close(relay->program);
 	close(forward->program);
 }
@@ -317,23 +319,26 @@ int main(int argc, char **argv)
 {
 	struct kind relay = {.interface = "r0", .to = "198.18.0.1", .port = PORT};
 	struct kind forward = {.interface = "f0", .to = "198.18.2.2", .port = 9};
-	if (argc != 5) {
-		fputs("usage: relay GEN-PID HUB-PID SINK-PID BPFFS\n", stderr);
+	if (argc != 6) {
+		fputs("usage: relay tc|xdp GEN-PID HUB-PID SINK-PID BPFFS\n", stderr);
 		return 2;
 	}
-	enter(argv[3]);
+	bool xdp = strcmp(argv[1], "xdp") == 0;
+	enter(argv[4]);
 	int sink = attach_sink("out");
-	enter(argv[2]);
-	attach_pass("r0");
+	enter(argv[3]);
 	attach_pass("f0");
-	attach_pass("out");
-	session_make(argv[4]);
+	if (!xdp) { /* else the relay is there */
+		attach_pass("r0");
+		attach_pass("out");
+	}
+	session_make(argv[5]);
 	mac_of("r0", relay.mac);
 	mac_of("f0", forward.mac);
-	enter(argv[1]);
+	enter(argv[2]);
 	pin();
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	measure(&relay, &forward, 64, sink);
-	measure(&relay, &forward, 1400, sink);
+	measure(argv[1], &relay, &forward, 64, sink);
+	measure(argv[1], &relay, &forward, 1400, sink);
 	return 0;
 }

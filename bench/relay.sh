@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Rows relay-tc-64 and relay-tc-1400: the relay at tc against the kernel's IP forwarding; see bench/relay.c.
+# Rows relay-tc-64, -1400, relay-xdp-64, -1400: the relay against the kernel's IP forwarding; see bench/relay.c.
 source "$(dirname "$0")/../tests/net/lib.sh"
 set -e
 DIR=$T/bpf/relay
@@ -29,10 +29,15 @@ for f in all r0 f0 out; do on hub sh -c "echo 0 >/proc/sys/net/ipv4/conf/$f/rp_f
 # frames without NAPI on the way out would not reach the sink's program
 on sink ethtool -K out gro on >/dev/null
 
-on hub "$B/sortie-relay-load" --interface r0 --interface out --bpffs "$DIR" --port 51820 2>/dev/null
-for site in 1 2; do "$TOOL" "$DIR" site $site "$(head -c32 /dev/urandom | base64)" 3600; done
-"$TOOL" "$DIR" endpoint 1 198.18.0.2:10001
-"$TOOL" "$DIR" endpoint 2 198.18.2.2:10002
-"$TOOL" "$DIR" pair 1 2 3600
-"$program" "${PIDS[gen]}" "${PIDS[hub]}" "${PIDS[sink]}" "$DIR"
+for hook in ${HOOKS:-tc xdp}; do
+	on hub "$B/sortie-relay-load" --hook $hook --interface r0 --interface out --bpffs "$DIR" --port 51820
+	for site in 1 2; do "$TOOL" "$DIR" site $site "$(head -c32 /dev/urandom | base64)" 3600; done
+	"$TOOL" "$DIR" endpoint 1 198.18.0.2:10001
+	"$TOOL" "$DIR" endpoint 2 198.18.2.2:10002
+	"$TOOL" "$DIR" pair 1 2 3600
+	"$program" $hook "${PIDS[gen]}" "${PIDS[hub]}" "${PIDS[sink]}" "$DIR"
+	on hub ip link set r0 xdp off 2>/dev/null || true # what the measurement put there; the relay's own is a link
+	on hub ip link set out xdp off 2>/dev/null || true
+	on hub "$B/sortie-relay-load" --unload --bpffs "$DIR" 2>/dev/null
+done
 finish

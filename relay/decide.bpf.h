@@ -8,15 +8,20 @@
  *   else    pass: the hub's own WireGuard is behind this
  *
  * Nothing in a packet is trusted but what an entry confirms; a packet changes nothing of a pair it is not of.
+ *
+ * XDP stands in front of tc and takes data only: a handshake changes state, and what passes XDP is decided once more at
+ * tc. So at XDP whatever passes has counted nothing and learnt nothing.
  */
 #pragma once
 #include "relay/mac1.bpf.h"
 
 enum verdict { VERDICT_PASS, VERDICT_DROP, VERDICT_FORWARD };
+enum hook { AT_TC, AT_XDP }; /* a constant at every call */
 
-static __always_inline enum verdict pass(__u32 counter)
+static __always_inline enum verdict pass(enum hook hook, __u32 counter)
 {
-	count_add(counter, 1);
+	if (hook == AT_TC)
+		count_add(counter, 1);
 	return VERDICT_PASS;
 }
 
@@ -42,6 +47,12 @@ static __always_inline int well_formed(const struct relay_packet *packet)
 	return 0;
 }
 
+/* Two CPUs may have read the clock in the other order. */
+static __always_inline __u64 age(__u64 now, __u64 then)
+{
+	return now > then ? now - then : 0;
+}
+
 static __always_inline int endpoint_same(const struct relay_endpoint *a,
 					 const struct relay_endpoint *b)
 {
@@ -55,7 +66,8 @@ static __always_inline int endpoint_same(const struct relay_endpoint *a,
 
 /*
  * Remembers where the site dials. A source address can be forged, so a packet that nothing confirms (confirmed = 0:
- * no mac1, no session index) only fills a gap, or replaces what was not confirmed for longer than a session lives.
+ * no mac1, no session index) only fills a gap, or replaces what was not confirmed for longer than a session lives. What
+ * was learnt while the site had another endpoint is a gap: the handshake that moved it came from where it was unknown.
  */
 static __always_inline void path_learn(__u32 site, const struct relay_packet *packet, __u64 now,
 				       int confirmed)
@@ -63,12 +75,13 @@ static __always_inline void path_learn(__u32 site, const struct relay_packet *pa
 	struct relay_path *path = bpf_map_lookup_elem(&paths, &site);
 	if (!path)
 		return;
-	__u64 age = now - path->confirmed_ns;
-	if (path->local.family && (confirmed ? age < PATH_REFRESH_NS : age < PATH_STALE_NS) &&
-	    (!confirmed ||
-	     (path->interface == packet->interface && endpoint_same(&path->local, &packet->local))))
+	__u64 since = age(now, path->confirmed_ns);
+	if (confirmed ? since < PATH_REFRESH_NS && path->interface == packet->interface &&
+				endpoint_same(&path->local, &packet->local)
+		      : since < PATH_STALE_NS && endpoint_same(&path->peer, &packet->source))
 		return;
 	path->local = packet->local;
+	path->peer = packet->source;
 	path->interface = packet->interface;
 	path->confirmed_ns = now;
 }
@@ -89,32 +102,85 @@ static __always_inline struct relay_pair *pair_live(__u32 from, __u32 to, __u64 
 	return pair;
 }
 
-static __always_inline enum verdict forward(struct relay_scratch *s, __u32 to,
+/* The kernel's own last way to that endpoint, where it may be taken again. */
+static __always_inline int hop_recall(struct relay_route *route, const struct relay_hop *hop,
+				      __u64 now)
+{
+	if (!hop->learnt_ns || age(now, hop->learnt_ns) >= RELAY_HOP_LIFE_NS ||
+	    hop->interface != route->interface || !endpoint_same(&hop->to, &route->to))
+		return 0;
+	__builtin_memcpy(route->ethernet, hop->ethernet, sizeof(route->ethernet));
+	return 1;
+}
+
+static __always_inline const struct relay_interface *interface_find(__u32 index)
+{
+	__u32 zero = 0;
+	struct relay_layout *loaded = bpf_map_lookup_elem(&layout, &zero);
+	if (loaded)
+#pragma unroll
+		for (int i = 0; i < RELAY_INTERFACES; i++)
+			if (loaded->interfaces[i].index == index)
+				return &loaded->interfaces[i];
+	return 0;
+}
+
+/*
+ * Whether XDP can send it: the way is known; and by another interface only where the program stands at XDP too, as
+ * drivers send redirected frames only then. An IPv6 checksum cannot be made here where none came.
+ */
+static __always_inline int xdp_sends(const struct relay_scratch *s)
+{
+	const struct relay_route *route = &s->route;
+	const struct relay_interface *out;
+	if (!route->hop_known || (!s->packet.checksum && route->to.family == RELAY_IPV6))
+		return 0;
+	if (route->interface == s->packet.interface)
+		return 1;
+	out = interface_find(route->interface);
+	return out && out->hook == RELAY_BY_XDP;
+}
+
+/* The destination sees the address that it dials; where that is not known, the one that the packet came to. */
+static __always_inline int route_fill(struct relay_scratch *s, const struct relay_site *site,
+				      const struct relay_path *path, __u64 now)
+{
+	struct relay_route *route = &s->route;
+	route->to = site->endpoint;
+	if (path->local.family == site->endpoint.family) {
+		route->from = path->local;
+		route->interface = path->interface;
+	} else if (s->packet.local.family == site->endpoint.family) {
+		route->from = s->packet.local;
+		route->interface = s->packet.interface;
+	} else {
+		return 0;
+	}
+	route->hop_known = hop_recall(route, &path->hop, now);
+	return 1;
+}
+
+static __always_inline enum verdict forward(struct relay_scratch *s, enum hook hook, __u32 to,
 					    struct relay_pair *pair, __u64 now)
 {
-	struct relay_packet *packet = &s->packet;
+	__u32 zero = 0;
 	struct relay_site *site = bpf_map_lookup_elem(&sites, &to);
 	struct relay_path *path = bpf_map_lookup_elem(&paths, &to);
-	if (!site || !path)
+	struct relay_counts *counts = bpf_map_lookup_elem(&counters, &zero);
+	if (!site || !path || !counts || !site->states)
 		return drop(RELAY_PAIR_REFUSED);
 	if (site->expires_ns <= now)
 		return drop(RELAY_EXPIRED);
-	if (!site->endpoint.family)
+	if (!site->endpoint.family || !route_fill(s, site, path, now))
 		return drop(RELAY_UNREACHABLE);
-	if (site->endpoint.family != packet->source.family)
-		return drop(RELAY_FAMILY_REFUSED);
-	s->route.to = site->endpoint;
-	if (path->local.family == packet->local.family) {
-		s->route.from = path->local;
-		s->route.interface = path->interface;
-	} else {
-		s->route.from = packet->local;
-		s->route.interface = packet->interface;
-	}
+	if (hook == AT_XDP && !xdp_sends(s))
+		return VERDICT_PASS;
 	__sync_fetch_and_add(&pair->packets, 1);
-	__sync_fetch_and_add(&pair->bytes, packet->length);
-	count_add(RELAY_FORWARDED_PACKETS, 1);
-	count_add(RELAY_FORWARDED_BYTES, packet->length);
+	__sync_fetch_and_add(&pair->bytes, s->packet.length);
+	counts->of[RELAY_FORWARDED_PACKETS]++;
+	counts->of[RELAY_FORWARDED_BYTES] += s->packet.length;
+	if (hook == AT_XDP)
+		counts->of[RELAY_XDP_PACKETS]++;
 	return VERDICT_FORWARD;
 }
 
@@ -152,7 +218,7 @@ static long test_candidate(__u32 position, void *data)
 	struct relay_scratch *s = scratch_get();
 	__u32 id = candidate_at(position, search->source);
 	struct relay_site *site = id ? bpf_map_lookup_elem(&sites, &id) : 0;
-	if (!s || !site || site->expires_ns <= search->now)
+	if (!s || !site || !site->states || site->expires_ns <= search->now)
 		return 0;
 	for (__u32 i = 0; i < 2; i++) {
 		if (i >= site->states)
@@ -222,7 +288,7 @@ static __always_inline int pending_add(struct relay_handshakes *ring, __u32 init
 {
 	struct relay_session_key key = {.from = responder, .index = index};
 	struct relay_session *old = bpf_map_lookup_elem(&sessions, &key);
-	if (old && now - old->born_ns < RELAY_SESSION_LIFE_NS) {
+	if (old && age(now, old->born_ns) < RELAY_SESSION_LIFE_NS) {
 		if (old->to == initiator)
 			return 1;
 		count_add(RELAY_INDEX_TAKEN, 1);
@@ -236,13 +302,31 @@ static __always_inline int pending_add(struct relay_handshakes *ring, __u32 init
 	return bpf_map_update_elem(&sessions, &key, &entry, BPF_ANY) == 0;
 }
 
+/* The peer's session with the hub itself goes by the second port, so what the hub answers must leave from there. */
+static __always_inline void answer_remember(const struct relay_packet *packet)
+{
+	struct relay_answer_key key = {.peer = packet->source, .index = packet->word1};
+	__u32 one = 1;
+	if (packet->by_alt)
+		bpf_map_update_elem(&answers, &key, &one, BPF_ANY);
+}
+
+static __always_inline int for_hub(struct relay_scratch *s)
+{
+	__u32 zero = 0;
+	struct relay_config *hub = bpf_map_lookup_elem(&config, &zero);
+	if (!hub || !hub->hub_is_set || !mac1_test(s, &hub->hub))
+		return 0;
+	answer_remember(&s->packet);
+	return 1;
+}
+
 static __always_inline enum verdict decide_initiation(struct relay_scratch *s,
 						      const struct relay_owner *owner, __u64 now)
 {
-	__u32 zero = 0, source = owner->site;
-	struct relay_config *hub = bpf_map_lookup_elem(&config, &zero);
+	__u32 source = owner->site;
 	/* Outside the budgets: the hub must stay reachable, and its WireGuard would do the same work. */
-	if (hub && hub->hub_is_set && mac1_test(s, &hub->hub)) {
+	if (for_hub(s)) {
 		path_learn(source, &s->packet, now, 1);
 		return VERDICT_PASS;
 	}
@@ -264,7 +348,7 @@ static __always_inline enum verdict decide_initiation(struct relay_scratch *s,
 		return VERDICT_DROP;
 	path_learn(source, &s->packet, now, 1);
 	count_add(RELAY_INITIATIONS, 1);
-	return forward(s, responder, pair, now);
+	return forward(s, AT_TC, responder, pair, now);
 }
 
 /* Turns the pending entry into a session of two entries; the oldest session of the pair makes room. */
@@ -280,7 +364,7 @@ static __always_inline int session_add(const struct relay_session_key *pending, 
 	if (!ring || bpf_map_update_elem(&sessions, pending, &entry, BPF_EXIST))
 		return 0;
 	struct relay_session *old = bpf_map_lookup_elem(&sessions, &back);
-	if (old && old->to != responder && now - old->born_ns < RELAY_SESSION_LIFE_NS) {
+	if (old && old->to != responder && age(now, old->born_ns) < RELAY_SESSION_LIFE_NS) {
 		count_add(RELAY_INDEX_TAKEN, 1);
 		return 0;
 	}
@@ -300,13 +384,14 @@ static __always_inline enum verdict decide_response(struct relay_scratch *s,
 {
 	struct relay_session_key key = {.from = owner->site, .index = s->packet.word2};
 	struct relay_session *session = bpf_map_lookup_elem(&sessions, &key);
-	if (!session || now - session->born_ns >= RELAY_SESSION_LIFE_NS) {
+	if (!session || age(now, session->born_ns) >= RELAY_SESSION_LIFE_NS) {
 		path_learn(owner->site, &s->packet, now, 0);
-		return pass(RELAY_UNKNOWN_INDEX);
+		answer_remember(&s->packet); /* the hub itself asked */
+		return pass(AT_TC, RELAY_UNKNOWN_INDEX);
 	}
 	__u32 initiator = session->to;
 	if (session->state != RELAY_SESSION_PENDING ||
-	    now - session->born_ns >= RELAY_PENDING_LIFE_NS)
+	    age(now, session->born_ns) >= RELAY_PENDING_LIFE_NS)
 		return drop(RELAY_RESPONSE_REFUSED);
 	if (owner->expires_ns <= now)
 		return drop(RELAY_EXPIRED);
@@ -315,19 +400,20 @@ static __always_inline enum verdict decide_response(struct relay_scratch *s,
 		return VERDICT_DROP;
 	path_learn(owner->site, &s->packet, now, 1);
 	count_add(RELAY_RESPONSES, 1);
-	return forward(s, initiator, pair, now);
+	return forward(s, AT_TC, initiator, pair, now);
 }
 
-static __always_inline enum verdict decide_indexed(struct relay_scratch *s,
+static __always_inline enum verdict decide_indexed(struct relay_scratch *s, enum hook hook,
 						   const struct relay_owner *owner, __u64 now)
 {
 	struct relay_session_key key = {.from = owner->site, .index = s->packet.word1};
 	struct relay_session *session = bpf_map_lookup_elem(&sessions, &key);
 	/* Before the response nobody has a key for data; a cookie may come. */
-	if (!session || now - session->born_ns >= RELAY_SESSION_LIFE_NS ||
+	if (!session || age(now, session->born_ns) >= RELAY_SESSION_LIFE_NS ||
 	    (s->packet.type == MESSAGE_DATA && session->state != RELAY_SESSION_CONFIRMED)) {
-		path_learn(owner->site, &s->packet, now, 0);
-		return pass(RELAY_UNKNOWN_INDEX);
+		if (hook == AT_TC)
+			path_learn(owner->site, &s->packet, now, 0);
+		return pass(hook, RELAY_UNKNOWN_INDEX);
 	}
 	__u32 to = session->to;
 	if (owner->expires_ns <= now)
@@ -336,21 +422,33 @@ static __always_inline enum verdict decide_indexed(struct relay_scratch *s,
 	if (!pair)
 		return VERDICT_DROP;
 	path_learn(owner->site, &s->packet, now, 1);
-	return forward(s, to, pair, now);
+	return forward(s, hook, to, pair, now);
 }
 
 /* Reads s->packet, and for an initiation s->m and s->mac1; fills s->route where it says forward. */
-static __always_inline enum verdict decide(struct relay_scratch *s)
+static __always_inline enum verdict decide(struct relay_scratch *s, enum hook hook)
 {
-	if (!well_formed(&s->packet))
-		return drop(RELAY_MALFORMED);
-	struct relay_owner *owner = bpf_map_lookup_elem(&endpoints, &s->packet.source);
+	struct relay_packet *packet = &s->packet;
+	if (!well_formed(packet)) {
+		if (!packet->by_alt)
+			return drop(RELAY_MALFORMED);
+		packet->by_alt =
+			0; /* the second port may be somebody's who speaks another protocol */
+		return VERDICT_PASS;
+	}
+	if (hook == AT_XDP && packet->type != MESSAGE_DATA)
+		return VERDICT_PASS;
+	struct relay_owner *owner = bpf_map_lookup_elem(&endpoints, &packet->source);
+	if (!owner && packet->type == MESSAGE_INITIATION && packet->by_alt)
+		for_hub(s);
 	if (!owner)
-		return pass(RELAY_UNKNOWN_ENDPOINT);
+		return pass(hook, RELAY_UNKNOWN_ENDPOINT);
+	if (packet->type == MESSAGE_DATA)
+		return decide_indexed(s, hook, owner, now_coarse(s));
 	__u64 now = bpf_ktime_get_boot_ns();
-	if (s->packet.type == MESSAGE_INITIATION)
+	if (packet->type == MESSAGE_INITIATION)
 		return decide_initiation(s, owner, now);
-	if (s->packet.type == MESSAGE_RESPONSE)
+	if (packet->type == MESSAGE_RESPONSE)
 		return decide_response(s, owner, now);
-	return decide_indexed(s, owner, now);
+	return decide_indexed(s, hook, owner, now);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Order: maps are pinned, then the program is attached, then the "layout" map is pinned. A folder with that pin is
- * complete; without it, what lies there was left by a load that ended early, and nothing of it is kept.
+ * Order: maps are pinned, then the programs are attached, then the "layout" map is written and pinned. A folder with
+ * that pin is complete; without it, what lies there was left by a load that ended early, and nothing of it is kept.
  */
 #include "relay/load.h"
 #include <errno.h>
@@ -24,10 +24,8 @@
 #include "relay/relay.skel.h"
 #pragma GCC diagnostic pop
 
-#define FILTER_HANDLE	0x536f
-#define FILTER_PRIORITY 0x536f
-
 static const char *const map_names[] = {RELAY_MAP_NAMES};
+static const char *const program_names[] = {RELAY_PROGRAM_NAMES};
 
 DEFINE_CLEANUP(relay_bpf__destroy, struct relay_bpf *);
 
@@ -83,7 +81,9 @@ static void pins_remove(const char *dir)
 	/* "layout" is the last name: it goes first, so that an interruption leaves a folder that counts as incomplete */
 	for (size_t i = ARRAY_SIZE(map_names); i-- > 0;)
 		pin_remove(dir, map_names[i]);
-	pin_remove(dir, RELAY_PROGRAM_NAME);
+	for (size_t i = 0; i < ARRAY_SIZE(program_names); i++)
+		pin_remove(dir, program_names[i]);
+	hook_links_remove(dir);
 }
 
 /* The folder belongs to root: the owner of the maps may write them, not put others in their place. */
@@ -104,7 +104,7 @@ static int folder_prepare(const char *dir, struct err *err)
 			dir);
 }
 
-static int interface_find(const char *name, uint32_t *ret, struct err *err)
+static int interface_find(const char *name, struct relay_interface *ret, struct err *err)
 {
 	struct ifreq request = {0};
 	if (strlen(name) >= sizeof(request.ifr_name))
@@ -116,8 +116,9 @@ static int interface_find(const char *name, uint32_t *ret, struct err *err)
 	if (request.ifr_hwaddr.sa_family != ARPHRD_ETHER)
 		return err_code(err, -EOPNOTSUPP,
 				"interface %s is not Ethernet: the relay needs link headers", name);
-	*ret = if_nametoindex(name);
-	return *ret ? 0 : err_code(err, -errno, "interface %s: %s", name, strerror(errno));
+	memcpy(ret->address, request.ifr_hwaddr.sa_data, sizeof(ret->address));
+	ret->index = if_nametoindex(name);
+	return ret->index ? 0 : err_code(err, -errno, "interface %s: %s", name, strerror(errno));
 }
 
 static int interfaces_find(const struct relay_load *load, struct relay_layout *ret, struct err *err)
@@ -132,41 +133,35 @@ static int interfaces_find(const struct relay_load *load, struct relay_layout *r
 	return 0;
 }
 
-static int attach(uint32_t interface, int program, struct err *err)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)interface, .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
-		    .prog_fd = program, .flags = BPF_TC_F_REPLACE);
-	int r = bpf_tc_hook_create(&hook);
-	if (r < 0 && r != -EEXIST)
-		return err_code(err, r, "adding clsact to interface %u: %s", interface,
-				strerror(-r));
-	r = bpf_tc_attach(&hook, &filter);
-	return r < 0 ? err_code(err, r, "attaching to interface %u: %s", interface, strerror(-r))
-		     : 0;
-}
-
-static void detach(uint32_t interface)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)interface, .attach_point = BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
-	bpf_tc_detach(&hook, &filter); /* the interface may be gone, and the filter with it */
-}
-
-static bool contains(const struct relay_layout *layout, uint32_t interface)
+/* How the interface stands in the layout. */
+static struct relay_interface interface_in(const struct relay_layout *layout, uint32_t index)
 {
 	for (size_t i = 0; i < RELAY_INTERFACES; i++)
-		if (layout->interfaces[i] == interface)
-			return true;
-	return false;
+		if (layout->interfaces[i].index == index)
+			return layout->interfaces[i];
+	return (struct relay_interface){0};
 }
 
 /* Detaches from the interfaces of before that are not in now. */
-static void detach_others(const struct relay_layout *before, const struct relay_layout *now)
+static void detach_others(const char *dir, const struct relay_layout *before,
+			  const struct relay_layout *now)
 {
+	for (size_t i = 0; i < RELAY_INTERFACES; i++) {
+		uint32_t index = before->interfaces[i].index;
+		if (index && interface_in(now, index).index == 0)
+			hook_detach(dir, index);
+	}
+}
+
+/* Layout 1 had two words in front of plain indexes. From 2 on the interfaces keep their place. */
+static void layout_from_1(struct relay_layout *layout)
+{
+	uint32_t words[2 + RELAY_INTERFACES];
+	memcpy(words, layout, sizeof(words));
+	memset(layout, 0, sizeof(*layout));
+	layout->version = words[0];
 	for (size_t i = 0; i < RELAY_INTERFACES; i++)
-		if (before->interfaces[i] && !contains(now, before->interfaces[i]))
-			detach(before->interfaces[i]);
+		layout->interfaces[i].index = words[2 + i];
 }
 
 /* -ENOENT where no complete set of pins is there. */
@@ -187,6 +182,8 @@ static int layout_read(const char *dir, struct relay_layout *ret)
 	if (bpf_map_lookup_elem(fd, &zero, entry) < 0)
 		return -errno;
 	memcpy(ret, entry, sizeof(*ret));
+	if (ret->version == 1)
+		layout_from_1(ret);
 	return 0;
 }
 
@@ -245,19 +242,39 @@ static int pin_maps(struct relay_bpf *bpf, const struct relay_load *load, struct
 	return 0;
 }
 
-static int attach_all(struct relay_bpf *bpf, const struct relay_load *load,
-		      const struct relay_layout *now, struct err *err)
+static int pin_programs(const struct hook_programs *programs, const char *dir, struct err *err)
 {
-	int program = bpf_program__fd(bpf->progs.relay_tc);
+	const int descriptors[] = {programs->ingress, programs->egress, programs->xdp};
+	for (size_t i = 0; i < ARRAY_SIZE(program_names); i++) {
+		int r = pin_remove(dir, program_names[i]);
+		if (r == 0)
+			r = pin_make(descriptors[i], dir, program_names[i], 0);
+		if (r < 0)
+			return err_code(err, r, "pinning %s/%s: %s", dir, program_names[i],
+					strerror(-r));
+	}
+	return 0;
+}
+
+static int attach_all(struct relay_bpf *bpf, const struct relay_load *load,
+		      const struct relay_layout *before, struct relay_layout *now,
+		      struct relay_loaded *ret, struct err *err)
+{
+	const struct hook_programs programs = {
+		.ingress = bpf_program__fd(bpf->progs.relay_tc),
+		.egress = bpf_program__fd(bpf->progs.relay_egress),
+		.xdp = bpf_program__fd(bpf->progs.relay_xdp),
+	};
 	for (size_t i = 0; i < load->interface_count; i++) {
-		int r = attach(now->interfaces[i], program, err);
+		struct relay_interface stood = interface_in(before, now->interfaces[i].index);
+		int r = hook_attach(load->bpffs_dir, load->interfaces[i], &stood,
+				    &now->interfaces[i], &programs, load->hook, &ret->interfaces[i],
+				    err);
 		if (r < 0)
 			return r;
+		now->interfaces[i].hook = (uint16_t)ret->interfaces[i].hook;
 	}
-	int r = pin_remove(load->bpffs_dir, RELAY_PROGRAM_NAME);
-	if (r == 0)
-		r = pin_make(program, load->bpffs_dir, RELAY_PROGRAM_NAME, 0);
-	return r < 0 ? err_code(err, r, "pinning the program: %s", strerror(-r)) : 0;
+	return pin_programs(&programs, load->bpffs_dir, err);
 }
 
 static int layout_write(struct relay_bpf *bpf, const struct relay_load *load,
@@ -271,54 +288,65 @@ static int layout_write(struct relay_bpf *bpf, const struct relay_load *load,
 	return r < 0 ? err_code(err, r, "pinning %s/layout: %s", load->bpffs_dir, strerror(-r)) : 0;
 }
 
-static int load_steps(const struct relay_load *load, const struct relay_layout *now, bool adopted,
-		      struct err *err)
+static int load_steps(const struct relay_load *load, const struct relay_layout *before,
+		      struct relay_layout *now, struct relay_loaded *ret, struct err *err)
 {
 	_cleanup_(relay_bpf__destroyp) struct relay_bpf *bpf = relay_bpf__open();
 	if (!bpf)
 		return err_code(err, -errno, "opening the relay's object: %s", strerror(errno));
-	int r = load_program(bpf, load->bpffs_dir, adopted, err);
+	int r = load_program(bpf, load->bpffs_dir, ret->adopted, err);
 	if (r == 0)
 		r = port_set(bpf, load->port, err);
-	if (r == 0 && !adopted)
+	if (r == 0 && !ret->adopted)
 		r = pin_maps(bpf, load, err);
 	if (r == 0)
-		r = attach_all(bpf, load, now, err);
-	return r < 0 ? r : layout_write(bpf, load, now, adopted, err);
+		r = attach_all(bpf, load, before, now, ret, err);
+	return r < 0 ? r : layout_write(bpf, load, now, ret->adopted, err);
 }
 
-int relay_load(const struct relay_load *load, bool *ret_adopted, struct err *err)
+/* What stood before: nothing (not adopted), or pins that this program can go on with. */
+static int standing_read(const char *dir, struct relay_layout *ret, bool *ret_adopted,
+			 struct err *err)
 {
-	struct relay_layout before = {0};
-	struct relay_layout now = {.version = RELAY_LAYOUT, .attachment = RELAY_BY_TC};
-	libbpf_set_print(on_libbpf_print);
-	int r = interfaces_find(load, &now, err);
-	if (r == 0)
-		r = folder_prepare(load->bpffs_dir, err);
-	if (r < 0)
-		return r;
-	r = layout_read(load->bpffs_dir, &before);
-	bool adopted = r == 0;
+	int r = layout_read(dir, ret);
 	if (r < 0 && r != -ENOENT)
-		return err_code(err, r, "reading %s/layout: %s", load->bpffs_dir, strerror(-r));
-	if (adopted && before.version != RELAY_LAYOUT)
+		return err_code(err, r, "reading %s/layout: %s", dir, strerror(-r));
+	*ret_adopted = r == 0;
+	if (r == 0 && ret->version != RELAY_LAYOUT)
 		return err_code(
 			err, -EPROTONOSUPPORT,
 			"%s holds maps of layout %u, this program has layout %d: run --unload first "
 			"(sessions between sites start anew)",
-			load->bpffs_dir, before.version, RELAY_LAYOUT);
-	if (!adopted)
-		pins_remove(load->bpffs_dir);
-	r = load_steps(load, &now, adopted, err);
-	if (r < 0 && !adopted) {
-		detach_others(&now, &before);
-		pins_remove(load->bpffs_dir);
-		rmdir(load->bpffs_dir);
+			dir, ret->version, RELAY_LAYOUT);
+	return 0;
+}
+
+int relay_load(const struct relay_load *load, struct relay_loaded *ret, struct err *err)
+{
+	struct relay_layout before = {0}, now = {.version = RELAY_LAYOUT};
+	struct relay_loaded loaded = {0};
+	const char *dir = load->bpffs_dir;
+	libbpf_set_print(on_libbpf_print);
+	now.alt_port = htons(load->alt_port == load->port ? 0 : load->alt_port);
+	int r = interfaces_find(load, &now, err);
+	if (r == 0)
+		r = folder_prepare(dir, err);
+	if (r == 0)
+		r = standing_read(dir, &before, &loaded.adopted, err);
+	if (r < 0)
+		return r;
+	if (!loaded.adopted)
+		pins_remove(dir);
+	r = load_steps(load, &before, &now, &loaded, err);
+	if (r < 0 && !loaded.adopted) {
+		detach_others(dir, &now, &before);
+		pins_remove(dir);
+		rmdir(dir);
 	}
 	if (r < 0)
 		return r;
-	detach_others(&before, &now);
-	*ret_adopted = adopted;
+	detach_others(dir, &before, &now);
+	*ret = loaded;
 	return 0;
 }
 
@@ -331,7 +359,7 @@ int relay_unload(const char *bpffs_dir, struct err *err)
 	if (r < 0 && r != -ENOENT)
 		return err_code(err, r, "reading %s/layout: %s", bpffs_dir, strerror(-r));
 	if (r == 0)
-		detach_others(&before, &nothing);
+		detach_others(bpffs_dir, &before, &nothing);
 	pins_remove(bpffs_dir);
 	/* a mount point, or the home of other pins too, stays */
 	if (rmdir(bpffs_dir) < 0 && errno != ENOENT && errno != EBUSY && errno != ENOTEMPTY)

@@ -2,9 +2,9 @@
 /*
  * The layout of the pinned maps: what the eBPF program and user space agree on.
  *
- * Whatever changes here changes RELAY_LAYOUT, so that a loader never adopts pins it would misread. User space
- * writes config, endpoints, sites, candidates and pairs; the program writes paths, handshakes and sessions (user
- * space only creates and deletes their entries), so that no write of one undoes a write of the other.
+ * Whatever changes here changes RELAY_LAYOUT, so that a loader never adopts pins it would misread. The loader writes
+ * layout; the control plane config, endpoints, sites, candidates and pairs; the programs paths, handshakes, sessions
+ * and answers (user space only creates and deletes their entries), so that no write of one undoes one of the other.
  *
  * Numbers are in host order, addresses and ports in network order, times are CLOCK_BOOTTIME in ns. The host is
  * little endian, as the words of a WireGuard message are.
@@ -12,7 +12,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define RELAY_LAYOUT	 1
+#define RELAY_LAYOUT	 2
 #define RELAY_SITE_SLOTS 4097 /* RELAY_SITES_MAX and the unused 0 */
 #define RELAY_LIST_MAX	 1000 /* RELAY_CANDIDATES_MAX */
 #define RELAY_INTERFACES 4
@@ -26,8 +26,12 @@
 #define RELAY_SESSIONS 4 /* WireGuard itself keeps three */
 #define RELAY_RECENT   8 /* candidates tested before the list */
 
+#define RELAY_ANSWERS_MAX                                                                          \
+	16384 /* sessions of the hub itself by the second port; the least used one goes */
+
 #define RELAY_SESSION_LIFE_NS (200 * 1000000000ULL) /* WireGuard's die after 180 s */
 #define RELAY_PENDING_LIFE_NS (30 * 1000000000ULL)
+#define RELAY_HOP_LIFE_NS     (3 * 1000000000ULL) /* every site is answered each 2 s: its echo */
 
 /* Budgets: a number a second, and how many at once. */
 #define RELAY_TESTS_RATE      20000  /* mac1 tests for one sender, */
@@ -41,13 +45,21 @@
 #define RELAY_PAIR_BURST   3
 
 enum { RELAY_NO_FAMILY = 0, RELAY_IPV4 = 4, RELAY_IPV6 = 6 };
-enum { RELAY_BY_NOTHING = 0, RELAY_BY_TC = 1, RELAY_BY_XDP = 2 };
+enum relay_hook { RELAY_BY_TC = 0, RELAY_BY_XDP = 1, RELAY_BY_XDP_GENERIC = 2 };
+
+/* Where the program is attached. At tc always; hook is what comes in front of it. */
+struct relay_interface {
+	__u32 index; /* 0 where unused */
+	__u16 hook;
+	__u8 address[6];
+};
 
 /* Map "layout", one entry. The version stays the first word for ever. */
 struct relay_layout {
 	__u32 version;
-	__u32 attachment;
-	__u32 interfaces[RELAY_INTERFACES]; /* indexes, 0 where unused */
+	__be16 alt_port; /* 0: none */
+	__u16 unused;
+	struct relay_interface interfaces[RELAY_INTERFACES];
 };
 
 /* The chaining value of keyed BLAKE2s after the key block: depends on the responder's public key only. */
@@ -76,11 +88,11 @@ struct relay_owner {
 	__u32 unused;
 };
 
-/* Map "sites": id -> site. The second state is that of the previous key during a rotation. */
+/* Map "sites": array by id. The second state is that of the previous key during a rotation. */
 struct relay_site {
 	__u64 expires_ns;
 	struct relay_endpoint endpoint;
-	__u32 states;
+	__u32 states; /* 0: there is no such site */
 	struct relay_mac1 mac1[2];
 };
 
@@ -90,14 +102,25 @@ struct relay_candidates {
 	__u16 sites[RELAY_LIST_MAX];
 };
 
+/* How the kernel itself last sent to an endpoint: seen where packets leave, so routes and neighbours are its own. */
+struct relay_hop {
+	__u64 learnt_ns; /* 0: not known */
+	struct relay_endpoint to;
+	__u32 interface;
+	__u8 ethernet[12]; /* destination, source */
+	__u32 unused;
+};
+
 /*
  * Map "paths": array by site id. The address and port at the hub that this site dials, and the interface where it
  * arrives: its NAT lets packets in from there only. Budgets are theoretical arrival times (GCRA), one word each.
  */
 struct relay_path {
 	struct relay_endpoint local;
+	struct relay_endpoint peer; /* where the site was then */
 	__u32 interface;
 	__u64 confirmed_ns;
+	struct relay_hop hop;
 	__u64 tests_ns;
 	__u64 target_ns;
 	__u16 recent[RELAY_RECENT];
@@ -141,7 +164,16 @@ struct relay_session {
 	__u32 state;
 };
 
-/* Map "counters": per-CPU array, one __u64 each. */
+/*
+ * Map "answers": a session of the hub's own that its peer keeps by the second port: answers leave from there. The index
+ * is the peer's, as it stands in all that the hub sends in this session. The value says nothing.
+ */
+struct relay_answer_key {
+	struct relay_endpoint peer;
+	__u32 index;
+};
+
+/* Map "counters": per-CPU array, one struct relay_counts; what each is: relay/relay.h. */
 enum relay_counter {
 	RELAY_FORWARDED_PACKETS,
 	RELAY_FORWARDED_BYTES,
@@ -158,11 +190,16 @@ enum relay_counter {
 	RELAY_FAMILY_REFUSED,
 	RELAY_UNREACHABLE,
 	RELAY_MAC1_TESTS,
+	RELAY_XDP_PACKETS,
 	RELAY_COUNTERS,
+};
+
+struct relay_counts {
+	__u64 of[RELAY_COUNTERS];
 };
 
 /* The names of the pins, in the order of the maps in the program. */
 #define RELAY_MAP_NAMES                                                                            \
 	"config", "endpoints", "sites", "candidates", "paths", "pairs", "handshakes", "sessions",  \
-		"totals", "counters", "layout"
-#define RELAY_PROGRAM_NAME "program"
+		"totals", "answers", "counters", "layout"
+#define RELAY_PROGRAM_NAMES "ingress", "egress", "xdp"

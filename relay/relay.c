@@ -27,6 +27,7 @@ enum map {
 	MAP_HANDSHAKES,
 	MAP_SESSIONS,
 	MAP_TOTALS,
+	MAP_ANSWERS,
 	MAP_COUNTERS,
 	MAP_LAYOUT,
 	MAPS,
@@ -36,7 +37,6 @@ _Static_assert(ARRAY_SIZE(map_names) == MAPS, "one name a map");
 
 struct relay {
 	int maps[MAPS];
-	uint32_t attachment;
 };
 
 static int get(const struct relay *relay, enum map map, const void *key, void *value)
@@ -85,7 +85,6 @@ int relay_open(const char *bpffs_dir, struct relay **ret)
 		return r;
 	if (layout.version != RELAY_LAYOUT)
 		return -EPROTONOSUPPORT;
-	relay->attachment = layout.attachment;
 	*ret = take_pointer(relay);
 	return 0;
 }
@@ -99,9 +98,27 @@ void relay_close(struct relay *relay)
 	free(relay);
 }
 
+/* Read each time: the loader may have run since. */
 const char *relay_attachment(const struct relay *relay)
 {
-	return relay->attachment == RELAY_BY_XDP ? "xdp" : "tc";
+	static const char *const names[] = {[RELAY_BY_TC] = "tc",
+					    [RELAY_BY_XDP] = "xdp",
+					    [RELAY_BY_XDP_GENERIC] = "xdp-generic"};
+	struct relay_layout layout = {0};
+	const char *found = NULL;
+	uint32_t zero = 0;
+	if (get(relay, MAP_LAYOUT, &zero, &layout) < 0)
+		return "unknown";
+	for (size_t i = 0; i < RELAY_INTERFACES; i++) {
+		uint32_t hook = layout.interfaces[i].hook;
+		const char *name = hook < ARRAY_SIZE(names) ? names[hook] : "unknown";
+		if (layout.interfaces[i].index == 0)
+			continue;
+		if (found && found != name)
+			return "mixed";
+		found = name;
+	}
+	return found ? found : "none";
 }
 
 static bool site_valid(uint32_t site)
@@ -137,6 +154,13 @@ int relay_set_hub(struct relay *relay, const struct key *public_key, uint16_t po
 	return put(relay, MAP_CONFIG, &zero, &config);
 }
 
+/* -ENOENT where there is no such site. */
+static int get_site(const struct relay *relay, uint32_t id, struct relay_site *ret)
+{
+	int r = get(relay, MAP_SITES, &id, ret);
+	return r == 0 && ret->states == 0 ? -ENOENT : r;
+}
+
 static int put_owner(struct relay *relay, uint32_t id, const struct relay_site *site)
 {
 	struct relay_owner owner = {.expires_ns = site->expires_ns, .site = id};
@@ -159,7 +183,7 @@ int relay_site_set(struct relay *relay, uint32_t site, const struct key *public_
 	struct relay_site entry = {0};
 	if (!site_valid(site))
 		return -EINVAL;
-	int r = get(relay, MAP_SITES, &site, &entry);
+	int r = get_site(relay, site, &entry);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	entry.expires_ns = to_ns(expires);
@@ -181,7 +205,7 @@ static int endpoint_free(struct relay *relay, uint32_t site, const struct relay_
 	struct relay_site other = {0};
 	int r = get(relay, MAP_ENDPOINTS, endpoint, &owner);
 	if (r == 0 && owner.site != site)
-		r = get(relay, MAP_SITES, &owner.site, &other);
+		r = get_site(relay, owner.site, &other);
 	else if (r == 0)
 		return 0;
 	if (r < 0)
@@ -197,7 +221,7 @@ int relay_site_endpoint(struct relay *relay, uint32_t site, const struct endpoin
 	struct relay_endpoint before = {0}, now = {0};
 	if (!site_valid(site))
 		return -EINVAL;
-	int r = get(relay, MAP_SITES, &site, &entry);
+	int r = get_site(relay, site, &entry);
 	if (r == 0 && endpoint)
 		r = to_relay_endpoint(endpoint, &now);
 	if (r == 0 && endpoint)
@@ -219,12 +243,13 @@ int relay_site_remove(struct relay *relay, uint32_t site)
 {
 	struct relay_site entry = {0};
 	struct relay_candidates list = {0};
+	static const struct relay_site no_site;
 	static const struct relay_path no_path;
 	if (!site_valid(site))
 		return -EINVAL;
-	int r = get(relay, MAP_SITES, &site, &entry);
+	int r = get_site(relay, site, &entry);
 	if (r == 0)
-		r = forget(relay, MAP_SITES, &site);
+		r = put(relay, MAP_SITES, &site, &no_site);
 	if (r == 0 && entry.endpoint.family)
 		r = forget_endpoint(relay, site, &entry.endpoint);
 	if (r < 0 && r != -ENOENT)
@@ -357,20 +382,22 @@ int relay_site_pairs(struct relay *relay, uint32_t site, uint16_t ret[RELAY_CAND
 	return 0;
 }
 
-static int counter_sum(struct relay *relay, uint32_t counter, uint64_t *ret)
+static int counters_sum(struct relay *relay, uint64_t ret[RELAY_COUNTERS])
 {
+	uint32_t zero = 0;
 	int cpus = libbpf_num_possible_cpus();
 	if (cpus < 0)
 		return cpus;
-	_cleanup_(freep) uint64_t *values = calloc((size_t)cpus, sizeof(*values));
-	if (!values)
+	_cleanup_(freep) struct relay_counts *counts = calloc((size_t)cpus, sizeof(*counts));
+	if (!counts)
 		return -ENOMEM;
-	int r = get(relay, MAP_COUNTERS, &counter, values);
+	int r = get(relay, MAP_COUNTERS, &zero, counts);
 	if (r < 0)
 		return r;
-	*ret = 0;
+	memset(ret, 0, RELAY_COUNTERS * sizeof(*ret));
 	for (int i = 0; i < cpus; i++)
-		*ret += values[i];
+		for (size_t j = 0; j < RELAY_COUNTERS; j++)
+			ret[j] += counts[i].of[j];
 	return 0;
 }
 
@@ -393,13 +420,15 @@ int relay_counters(struct relay *relay, struct relay_counters *ret)
 		[RELAY_FAMILY_REFUSED] = &sums.family_refused,
 		[RELAY_UNREACHABLE] = &sums.unreachable,
 		[RELAY_MAC1_TESTS] = &sums.mac1_tests,
+		[RELAY_XDP_PACKETS] = &sums.xdp_packets,
 	};
 	_Static_assert(ARRAY_SIZE(places) == RELAY_COUNTERS, "one place a counter");
-	for (uint32_t i = 0; i < RELAY_COUNTERS; i++) {
-		int r = counter_sum(relay, i, places[i]);
-		if (r < 0)
-			return r;
-	}
+	uint64_t values[RELAY_COUNTERS];
+	int r = counters_sum(relay, values);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < RELAY_COUNTERS; i++)
+		*places[i] = values[i];
 	*ret = sums;
 	return 0;
 }

@@ -60,12 +60,15 @@ struct relay_counters {
 	uint64_t response_refused; /* no handshake awaits it: a second one, or too late */
 	uint64_t
 		index_taken; /* receiver index already leads to another site: the handshake is repeated */
-	uint64_t family_refused; /* one site by IPv4, the other by IPv6 */
-	uint64_t unreachable;	 /* receiver has no endpoint yet */
+	uint64_t
+		family_refused; /* one site by IPv4, the other by IPv6, and this packet cannot be converted */
+	uint64_t
+		unreachable; /* receiver has no endpoint yet, or the hub's address it dials is not known */
 	uint64_t mac1_tests;
+	uint64_t xdp_packets; /* of the forwarded ones: at XDP */
 };
 int relay_counters(struct relay *relay, struct relay_counters *ret);
 int relay_pair_traffic(struct relay *relay, uint32_t from, uint32_t to, uint64_t *ret_packets,
 		       uint64_t *ret_bytes);
-/* "xdp" or "tc": what the loader attached; borrowed. */
+/* What the loader attached: "xdp", "xdp-generic", "tc"; "mixed" where interfaces differ, "none" without any. Static. */
 const char *relay_attachment(const struct relay *relay);

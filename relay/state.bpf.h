@@ -28,14 +28,20 @@
 
 RELAY_ARRAY(BPF_MAP_TYPE_ARRAY, config, struct relay_config, 1);
 RELAY_HASH(endpoints, struct relay_endpoint, struct relay_owner, RELAY_SITE_SLOTS);
-RELAY_HASH(sites, __u32, struct relay_site, RELAY_SITE_SLOTS);
+RELAY_ARRAY(BPF_MAP_TYPE_ARRAY, sites, struct relay_site, RELAY_SITE_SLOTS);
 RELAY_ARRAY(BPF_MAP_TYPE_ARRAY, candidates, struct relay_candidates, RELAY_SITE_SLOTS);
 RELAY_ARRAY(BPF_MAP_TYPE_ARRAY, paths, struct relay_path, RELAY_SITE_SLOTS);
 RELAY_HASH(pairs, struct relay_pair_key, struct relay_pair, RELAY_PAIRS_MAX);
 RELAY_HASH(handshakes, struct relay_pair_key, struct relay_handshakes, RELAY_PAIRS_MAX);
 RELAY_HASH(sessions, struct relay_session_key, struct relay_session, RELAY_SESSIONS_MAX);
 RELAY_ARRAY(BPF_MAP_TYPE_ARRAY, totals, __u64, 1); /* the budget of mac1 tests over all senders */
-RELAY_ARRAY(BPF_MAP_TYPE_PERCPU_ARRAY, counters, __u64, RELAY_COUNTERS);
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, RELAY_ANSWERS_MAX);
+	__type(key, struct relay_answer_key);
+	__type(value, __u32);
+} answers SEC(".maps");
+RELAY_ARRAY(BPF_MAP_TYPE_PERCPU_ARRAY, counters, struct relay_counts, 1);
 RELAY_ARRAY(BPF_MAP_TYPE_ARRAY, layout, struct relay_layout, 1);
 
 enum { MESSAGE_INITIATION = 1, MESSAGE_RESPONSE, MESSAGE_COOKIE, MESSAGE_DATA };
@@ -52,18 +58,25 @@ struct relay_packet {
 	__u32 word1, word2; /* behind the type: indexes, by type */
 	__u32 length;	    /* of the UDP payload */
 	__u32 interface;
+	__u16 checksum; /* of UDP, as it came */
+	__u8 by_alt;	/* came to the second port */
+	__u8 tos;
 };
 
 struct relay_route {
 	struct relay_endpoint from;
 	struct relay_endpoint to;
 	__u32 interface;
+	__u32 hop_known; /* else the kernel is asked for route and neighbour */
+	__u32 ethernet[3];
 };
 
 /* Too much for a stack of 512 bytes. One packet at a time is decided on a CPU. */
 struct relay_scratch {
 	struct relay_packet packet;
 	struct relay_route route;
+	__u64 jiffy, jiffy_ns;
+	__u32 relayed_ports; /* of the packet that relay_tc has just sent: source and destination */
 	__u32 h[8];
 	__u32 m[32]; /* MAC1_COVERED bytes, zeros behind them */
 	__u32 mac1[4];
@@ -78,9 +91,21 @@ static __always_inline struct relay_scratch *scratch_get(void)
 
 static __always_inline void count_add(__u32 counter, __u64 amount)
 {
-	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
-	if (value)
-		*value += amount;
+	__u32 zero = 0;
+	struct relay_counts *counts = bpf_map_lookup_elem(&counters, &zero);
+	if (counts)
+		counts->of[counter] += amount;
+}
+
+/* CLOCK_BOOTTIME to a jiffy, for the data path: reading the clock costs as much as a lookup. */
+static __always_inline __u64 now_coarse(struct relay_scratch *s)
+{
+	__u64 jiffy = bpf_jiffies64();
+	if (jiffy != s->jiffy || !s->jiffy_ns) {
+		s->jiffy = jiffy;
+		s->jiffy_ns = bpf_ktime_get_boot_ns();
+	}
+	return s->jiffy_ns;
 }
 
 /*

@@ -5,13 +5,14 @@
 #   a 192.168.1.2 --- nata 203.0.113.11 --+-- 203.0.113.1 hub 2001:db8::1
 #   b 192.168.1.2 --- natb 203.0.113.12 --+-- c6 2001:db8::c, d6 2001:db8::d, evil 203.0.113.66
 #                                      internet
-# Sites 1 to 4 are a, b, c6, d6; 5 is evil, once it is enrolled.
+# Sites 1 to 4 are a, b, c6, d6; 5 is evil, once it is enrolled. HOOK says where the relay is: tc, xdp.
 # kernel: yes
 source "$(dirname "$0")/lib.sh"
 LOADER=$B/sortie-relay-load
 TOOL=$B/tests/tools/relay_tool
 DIR=$T/bpf/relay
 PORT=51820
+HOOK=${HOOK:-tc}
 
 mkdir -p "$T/bpf" "$T/keys"
 mount -t bpf bpf "$T/bpf" || { skip "relay between sites" "no bpf filesystem"; finish; }
@@ -127,14 +128,21 @@ check_not "without the relay a does not reach b" on a ping -c3 -i0.3 -W1 10.99.0
 check_not "without the relay c6 does not reach d6" on c6 ping -c3 -i0.3 -W1 10.99.0.4
 
 # --- loading
-load() { on hub "$LOADER" --interface eth0 --bpffs "$DIR" --port $PORT; }
+load() { on hub "$LOADER" --hook "$HOOK" --interface eth0 --bpffs "$DIR" --port $PORT "$@"; }
+if [[ $HOOK == xdp ]]; then
+	on internet "$B/tests/tools/xdp_pass" hub
+	# XDP takes what comes as from a wire: with its checksum
+	for h in a b c6 d6; do on $h ethtool -K eth0 tx off >/dev/null; done
+fi
 if ! load >"$T/load" 2>&1; then
 	cat "$T/load" >&2
 	fail "the relay loads" "$(tail -n1 "$T/load")"
 	finish
 fi
 pass "the relay loads"
-check "a second load adopts the pins" on hub sh -c "'$LOADER' --interface eth0 --bpffs '$DIR' --port $PORT 2>&1 | grep adopted"
+adopts() { load "$@" 2>&1 | grep adopted; }
+check "a second load adopts the pins" adopts
+check "it says where it is attached" test "$("$TOOL" "$DIR" attachment)" = "$HOOK"
 check "and leaves one filter" test "$(on hub tc filter show dev eth0 ingress | grep -c 'direct-action')" -eq 1
 check_not "loaded, but no pair is allowed: a does not reach b" on a ping -c2 -i0.3 -W1 10.99.0.2
 
@@ -158,7 +166,49 @@ check "full-size packets, IPv6" on c6 ping -c3 -i0.2 -W1 -s 1252 10.99.0.4
 check "b reaches a by the same session" ping_from b 10.99.0.1
 check "management goes on beside it" sites_reach_hub
 check "the relay has counted them" test "$(counter forwarded_packets)" -gt 10
+at_hook() { # all data at XDP, but for what the kernel has to find the way for; or none
+	on a ping -c20 -i0.02 -W1 10.99.0.2 && on c6 ping -c20 -i0.02 -W1 10.99.0.4 || return 1
+	if [[ $HOOK == xdp ]]; then (($(counter xdp_packets) >= 70)); else (($(counter xdp_packets) == 0)); fi
+}
+check "and forwards where it is attached" at_hook
 check_not "a and c6 are no pair" on a ping -c1 -W1 10.99.0.3
+
+# --- sites of different families
+on a wg set wg0 peer "$(key c6)" endpoint 203.0.113.1:$PORT allowed-ips 10.99.0.3/32
+on c6 wg set wg0 peer "$(key a)" endpoint "[2001:db8::1]:$PORT" allowed-ips 10.99.0.1/32
+"$TOOL" "$DIR" pair 1 3 600
+at_xdp=$(counter xdp_packets)
+check "a reaches c6: IPv4 to IPv6" wait_for 15 ping_from a 10.99.0.3
+check "c6 reaches a: IPv6 to IPv4" ping_from c6 10.99.0.1
+check "full-size packets between the families" on a ping -c20 -i0.02 -W1 -s 1252 10.99.0.3
+[[ $HOOK == tc ]] || check "converted at XDP" test "$(counter xdp_packets)" -ge $((at_xdp + 30))
+check "nothing was refused" test "$(counter family_refused)" -eq 0
+
+# --- the second port
+on b wg set wg0 peer "$(key hub)" endpoint 203.0.113.1:443
+on b wg set wg0 peer "$(key a)" endpoint 203.0.113.1:443
+on c6 wg set wg0 peer "$(key hub)" endpoint "[2001:db8::1]:443"
+on c6 wg set wg0 peer "$(key a)" endpoint "[2001:db8::1]:443"
+on c6 wg set wg0 peer "$(key d6)" endpoint "[2001:db8::1]:443"
+anew() { # HOST HUB-ENDPOINT: no session with the hub is left
+	on "$1" wg set wg0 peer "$(key hub)" remove
+	on "$1" wg set wg0 peer "$(key hub)" endpoint "$2" allowed-ips 10.99.0.254/32 persistent-keepalive 1
+}
+anew b 203.0.113.1:443
+anew c6 "[2001:db8::1]:443"
+check "b reaches the hub by port 443, IPv4" wait_for 10 ping_from b 10.99.0.254
+check "c6 reaches the hub by port 443, IPv6" wait_for 10 ping_from c6 10.99.0.254
+followed() { update_endpoints && ping_from a 10.99.0.2; }
+check "a at one port reaches b at the other" wait_for 10 followed
+check "b reaches a" ping_from b 10.99.0.1
+check "by both families" wait_for 10 ping_from c6 10.99.0.1
+dials() { on "$1" wg show wg0 endpoints | grep -c ":$2\$"; }
+check "b still dials port 443 alone" test "$(dials b 443) $(dials b $PORT)" = "2 0"
+check "c6 too" test "$(dials c6 443) $(dials c6 $PORT)" = "3 0"
+load --alt-port 0 2>/dev/null
+check_not "no second port, no answer there" on b ping -c1 -W1 10.99.0.254
+load 2>/dev/null
+check "and it is back" wait_for 10 ping_from b 10.99.0.254
 
 # --- strangers
 # Sends to the hub from evil: each argument is a payload in hex. Succeeds where anything comes back.
@@ -222,7 +272,7 @@ old=$(endpoint_of b)
 moved() { update_endpoints && [[ $(endpoint_of b) != "$old" ]] && ping_from a 10.99.0.2; }
 on b wg set wg0 listen-port 0
 on b wg set wg0 peer "$(key hub)" remove
-on b wg set wg0 peer "$(key hub)" endpoint 203.0.113.1:$PORT allowed-ips 10.99.0.254/32 persistent-keepalive 1
+on b wg set wg0 peer "$(key hub)" endpoint 203.0.113.1:443 allowed-ips 10.99.0.254/32 persistent-keepalive 1
 before=$(counter initiations)
 check "a site that moved is followed once it has shaken hands" wait_for 10 moved
 check "and its sessions go on without a handshake" test "$(counter initiations)" -eq "$before"
@@ -267,7 +317,10 @@ check_not "a removed site is cut" on c6 ping -c2 -i0.2 -W1 10.99.0.4
 
 # --- unloading
 check "unloads" on hub "$LOADER" --unload --bpffs "$DIR"
-check_not "no filter stays" on hub sh -c 'tc filter show dev eth0 ingress | grep .'
+check_not "no filter stays" on hub sh -c '{ tc filter show dev eth0 ingress; tc filter show dev eth0 egress; } | grep .'
+check_not "no XDP program stays" on hub sh -c 'ip link show eth0 | grep xdp'
 check_not "no pins stay" test -e "$DIR"
-check "management goes on without the relay" sites_reach_hub
+check "management goes on without the relay, IPv4" ping_from a 10.99.0.254
+check "and IPv6" ping_from d6 10.99.0.254
+check_not "but not by its second port" ping_from b 10.99.0.254
 finish

@@ -81,7 +81,13 @@ static int counters(struct relay *relay, char **argv)
 	PRINT(family_refused);
 	PRINT(unreachable);
 	PRINT(mac1_tests);
+	PRINT(xdp_packets);
 	return 0;
+}
+
+static int attachment(struct relay *relay, char **argv)
+{
+	return puts(relay_attachment(relay)) < 0 ? -EIO : 0;
 }
 
 static int traffic(struct relay *relay, char **argv)
@@ -107,6 +113,7 @@ static const struct {
 	{"pair", 3, pair, "A B SECONDS"},
 	{"unpair", 2, unpair, "A B"},
 	{"counters", 0, counters, ""},
+	{"attachment", 0, attachment, ""},
 	{"traffic", 2, traffic, "FROM TO"},
 };
 

@@ -25,7 +25,8 @@ static void test_batches(void **unused)
 			message[96] = cases[i].second_type;
 			put_le(message + 100, cases[i].second_index);
 			struct frame frame = frame_make(&from, &hub, message, sizeof(message));
-			struct __sk_buff context = {.gso_size = 96, .gso_segs = 2};
+			struct __sk_buff context = {
+				.ifindex = bed_interface, .gso_size = 96, .gso_segs = 2};
 			LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes,
 				    .data_size_in = frame.length, .ctx_in = &context,
 				    .ctx_size_in = sizeof(context), .repeat = 1);
@@ -269,5 +270,5 @@ int main(void)
 		cmocka_unit_test(test_all_tests_budget),
 		cmocka_unit_test(test_recent_candidate_first),
 	};
-	return cmocka_run_group_tests(tests, group_start, group_stop);
+	return RUN_AT_BOTH_HOOKS(tests);
 }

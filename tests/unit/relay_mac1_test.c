@@ -49,7 +49,7 @@ static void test_states(void **unused)
 	}
 
 /* A hole in a key would hold bytes that nobody has set, and no lookup would find it. */
-static void test_layout_1(void **unused)
+static void test_layout_2(void **unused)
 {
 	static const struct {
 		const char *what;
@@ -82,12 +82,24 @@ static void test_layout_1(void **unused)
 		SIZE(relay_candidates, 2004),
 		SIZE(relay_config, 36),
 		AT(relay_layout, version, 0),
+		AT(relay_layout, alt_port, 4),
 		AT(relay_layout, interfaces, 8),
+		SIZE(relay_layout, 56),
+		AT(relay_interface, hook, 4),
+		AT(relay_interface, address, 6),
+		SIZE(relay_interface, 12),
+		AT(relay_path, peer, 20),
+		AT(relay_path, interface, 40),
+		AT(relay_path, hop, 56),
+		AT(relay_path, tests_ns, 104),
+		SIZE(relay_path, 136),
+		AT(relay_answer_key, index, 20),
+		SIZE(relay_answer_key, 24),
 	};
-	assert_int_equal(RELAY_LAYOUT, 1);
+	assert_int_equal(RELAY_LAYOUT, 2);
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
 		if (places[i].is != places[i].expected)
-			fail_msg("%s is %zu, layout 1 has %zu", places[i].what, places[i].is,
+			fail_msg("%s is %zu, layout 2 has %zu", places[i].what, places[i].is,
 				 places[i].expected);
 }
 
@@ -95,7 +107,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_states),
-		cmocka_unit_test(test_layout_1),
+		cmocka_unit_test(test_layout_2),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,20 +107,20 @@ static void test_leftovers_are_not_adopted(void **unused)
 static void test_errors_leave_nothing(void **unused)
 {
 	struct err err = {0};
-	bool adopted;
+	struct relay_loaded loaded;
 	if (!permitted)
 		skip();
 	struct relay_load load = {
 		.bpffs_dir = BED_BPFFS "/other", .interfaces = {"nosuch0"}, .interface_count = 1};
-	assert_int_equal(relay_load(&load, &adopted, &err), -ENODEV);
+	assert_int_equal(relay_load(&load, &loaded, &err), -ENODEV);
 	assert_non_null(strstr(err.text, "nosuch0"));
 	assert_int_equal(access(load.bpffs_dir, F_OK), -1);
 	load = (struct relay_load){.bpffs_dir = "/dev/shm/relay-test"};
-	assert_int_equal(relay_load(&load, &adopted, &err), -EINVAL);
+	assert_int_equal(relay_load(&load, &loaded, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "bpf filesystem"));
 	assert_int_equal(access(load.bpffs_dir, F_OK), -1);
 	load.bpffs_dir = BED_BPFFS "/no/such/folder";
-	assert_int_equal(relay_load(&load, &adopted, &err), -ENOENT);
+	assert_int_equal(relay_load(&load, &loaded, &err), -ENOENT);
 	assert_int_equal(relay_unload(BED_BPFFS "/other", &err), 0);
 }
 
