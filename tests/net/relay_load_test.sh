@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# sortie-relay-load beside other filters: attach, replace, move, unload, and bad input in one clear line each.
+# sortie-relay-load beside other filters and XDP programs: attach, replace, move, unload, and bad input in one clear line
+# each.
 # kernel: yes
 source "$(dirname "$0")/lib.sh"
 LOADER=$B/sortie-relay-load
@@ -63,10 +64,77 @@ refused "a port that is no number" 2 usage on hub "$LOADER" --interface eth0 --b
 refused "an owner that is no number" 2 usage load --interface eth0 --owner root
 refused "something left over" 2 usage load --interface eth0 eth1
 
+refused "a hook that does not exist" 2 usage load --interface eth0 --hook best
+refused "a second port beyond the last" 2 usage load --interface eth0 --alt-port 65536
+
+# --- XDP
+TOOL=$B/tests/tools/relay_tool
+says() { # WORD OPTIONS...: loads, and what it says has the word
+	local word=$1
+	shift
+	load "$@" 2>&1 | tee "$T/out" | grep -q -e "$word"
+}
+xdp_of() { on hub ip -d link show "$1" | sed -n 's/.*prog\/xdp\(generic\)\? id \([0-9]*\).*/\2/p'; }
+attachment() { "$TOOL" "$DIR" attachment; }
+check "no XDP on a veth by itself, and why" says "eth1: tc (eth1 is a veth" --interface eth1
+check "which is what the pins say" test "$(attachment)" = tc
+check "XDP where it is asked for" says "eth1: xdp$" --interface eth1 --hook xdp
+check "the pins say so" test "$(attachment)" = xdp
+check "behind it is tc" test "$(ours eth1)" -eq 1
+id=$(xdp_of eth1)
+check "the program is there" test -n "$id"
+check_not "nobody takes it off" on hub ip link set eth1 xdp off
+check_not "nobody puts another in its place" on hub "$B/tests/tools/xdp_pass" eth1
+check "a second load" load --interface eth1 --hook xdp
+check "has put in its own program" test -n "$(xdp_of eth1)" -a "$(xdp_of eth1)" != "$id"
+check "another interface" says "eth0: xdp$" --interface eth0 --hook xdp
+check "an interface that is not named any more is left" test -z "$(xdp_of eth1)" -a "$(ours eth1)" -eq 0
+check "back to tc" says "eth0: tc$" --interface eth0 --hook tc
+check "without XDP" test -z "$(xdp_of eth0)"
+check "generic, where it is asked for" says "eth0: xdp-generic" --interface eth0 --hook generic
+check "the pins say generic" test "$(attachment)" = xdp-generic
+check "from generic to the driver" says "eth0: xdp$" --interface eth0 --hook xdp
+check "renamed, it is the same interface" on hub sh -c 'ip link set eth0 down && ip link set eth0 name wan0 && ip link set wan0 up'
+check "and its link is adopted" says "wan0: xdp$" --interface wan0 --hook xdp
+on hub sh -c 'ip link set wan0 down && ip link set wan0 name eth0 && ip link set eth0 up'
+load --interface eth1 --hook tc 2>/dev/null
+
+on hub "$B/tests/tools/xdp_pass" eth1
+foreign=$(xdp_of eth1)
+refused "another XDP program is there" 1 "another XDP program is attached to eth1" load --interface eth1 --hook xdp
+check "and stays" test "$(xdp_of eth1)" = "$foreign"
+check "tc stands as before" test "$(ours eth1)" -eq 1
+on hub ip tuntap add tap0 mode tap
+check "XDP where the driver is known to do it" says "tap0: xdp$" --interface tap0
+check "each interface has its own hook" says "eth1: tc" --interface tap0 --interface eth1
+check "mixed, say the pins" test "$(attachment)" = mixed
+load --interface eth1 2>/dev/null
+on hub "$B/tests/tools/xdp_pass" tap0
+check "tc beside another's XDP program, and why" says "tap0: tc (another XDP program is attached to tap0" --interface tap0
+check "which stays" test -n "$(xdp_of tap0)"
+on hub ip link add plain0 type bridge
+on hub ip link set plain0 up
+check "tc where the driver has no XDP, and why" says "plain0: tc (the driver of plain0 takes no XDP program" --interface plain0
+refused "XDP where the driver has none" 1 "takes no XDP program" load --interface plain0 --hook xdp
+on hub ip link set eth1 xdp off
+on peer ip link set eth1 mtu 9000
+refused "XDP with frames too large" 1 "with its MTU" load --interface eth1 --hook xdp
+on peer ip link set eth1 mtu 1500
+on hub ip link del tap0
+on hub ip tuntap add tap0 mode tap
+check "an interface of the same name that is another" says "tap0: xdp" --interface tap0 --interface eth1
+on hub ip link del tap0
+check "loads where one has vanished" says "eth1: xdp" --interface eth1 --hook xdp
+
 check "the interface vanishes" on hub ip link del eth1
 check "unloads all the same" on hub "$LOADER" --unload --bpffs "$DIR"
 check "unloading twice is fine" on hub "$LOADER" --unload --bpffs "$DIR"
 check_not "no pins stay" test -e "$DIR"
+load --interface eth0 --hook xdp 2>/dev/null
+rm "$DIR/layout"
+check "what an interrupted load left is replaced, its link too" says "eth0: tc" --interface eth0
+check "so no XDP program stays" test -z "$(xdp_of eth0)"
+on hub "$LOADER" --unload --bpffs "$DIR" 2>/dev/null
 check "the mount point itself will do for the pins" on hub "$LOADER" --interface eth0 --bpffs "$T/bpf" --port 51820
 check "and stays when they go" on hub "$LOADER" --unload --bpffs "$T/bpf"
 check "the other filters stay" test "$(others)" -eq 2

@@ -89,6 +89,26 @@ static void test_other_layout_is_refused(void **unused)
 	assert_false(adopted);
 }
 
+/* Layout 1 had its interfaces elsewhere. */
+static void test_pins_of_layout_1(void **unused)
+{
+	struct err err;
+	bool adopted;
+	uint32_t zero = 0, words[sizeof(struct relay_layout) / 4] = {1, 1, bed_interface};
+	if (!permitted)
+		skip();
+	_cleanup_(closep) int fd = bpf_obj_get(BED_DIR "/layout");
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_update_elem(fd, &zero, words, BPF_ANY), 0);
+	assert_int_equal(bed_load(0, &adopted, &err), -EPROTONOSUPPORT);
+	assert_non_null(strstr(err.text, "layout 1"));
+	assert_int_equal(system("tc filter show dev " BED_IF " ingress | grep -q relay_tc"), 0);
+	assert_int_equal(relay_unload(BED_DIR, &err), 0);
+	assert_int_not_equal(system("tc filter show dev " BED_IF " ingress | grep -q relay_tc"), 0);
+	assert_int_equal(bed_load(0, &adopted, &err), 0);
+	assert_false(adopted);
+}
+
 /* A load that ended before its last step left maps without "layout". */
 static void test_leftovers_are_not_adopted(void **unused)
 {
@@ -301,6 +321,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EACH(test_second_load_adopts),
 		EACH(test_other_layout_is_refused),
+		EACH(test_pins_of_layout_1),
 		EACH(test_leftovers_are_not_adopted),
 		EACH(test_errors_leave_nothing),
 		EACH(test_owner),
