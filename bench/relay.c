@@ -2,14 +2,16 @@
 /*
  * The relay at tc or XDP against the kernel's own IP forwarding: packets a second on one core.
  *
- *	gen r0 ── r0 hub (relay) ──┐
- *	gen f0 ── f0 hub (forwards) ──┴─ out hub ── out sink: XDP_DROP, counted
+ *	r0 hub (relay)    ──┐
+ *	f0 hub (forwards) ──┴─ out hub ── out sink: XDP_DROP, counted
  *
- * Frames come from BPF_PROG_TEST_RUN with BPF_F_TEST_XDP_LIVE_FRAMES, without a socket and as from a driver; sending,
- * forwarding and dropping all run on the core that this program is pinned to. The two kinds take turns, and each row is
- * the median of the ratios of neighbours. bench/relay.sh makes the hosts and the pair of sites.
+ * Frames come from BPF_PROG_TEST_RUN with BPF_F_TEST_XDP_LIVE_FRAMES as if a driver had received them on r0 or f0: a
+ * program writes the header anew (pages come back with what was made of it) and hands over to the relay's XDP program,
+ * or lets the frame pass up to tc and the stack. Receiving, forwarding and dropping all run on the core that this
+ * program is pinned to. The two kinds take turns, and each row is the median of the ratios of neighbours.
+ * bench/relay.sh makes the hosts and the pair of sites.
  *
- * usage: relay tc|xdp GEN-PID HUB-PID SINK-PID BPFFS
+ * usage: relay tc|xdp HUB-PID SINK-PID BPFFS
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +34,7 @@
 
 #define ROUNDS	15
 #define WARM_UP 20000
-#define PACKETS 200000
+#define PACKETS 400000
 #define BATCH	64
 #define HEADER                                                                                     \
 	60 /* Ethernet, IPv4, UDP and the message's first words: what forwarding may change */
@@ -77,7 +79,9 @@ static void mac_of(const char *name, uint8_t mac[6])
 
 static int program_load(const struct bpf_insn *code, size_t count)
 {
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "bench", "GPL", code, count, NULL);
+	/* as libbpf loads the relay's: a tail call wants programs of one kind */
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_XDP);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "bench", "GPL", code, count, &options);
 	if (fd < 0)
 		die("loading a program");
 	return fd;
@@ -91,7 +95,7 @@ static int program_load(const struct bpf_insn *code, size_t count)
 #define STORE(d, o, i) CODE(BPF_ST | BPF_MEM | BPF_W, d, 0, o, i)
 #define EXIT	       CODE(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 
-/* A veth end takes frames only where its peer has an XDP program. */
+/* A veth takes part in XDP only with a program of its own, and sends only to a peer that has one. */
 static void attach_pass(const char *interface)
 {
 	const struct bpf_insn code[] = {SET(0, XDP_PASS), EXIT};
@@ -125,11 +129,12 @@ static int attach_sink(const char *interface)
 	return map;
 }
 
-/* Writes the header anew each time: pages come back with what forwarding made of it. */
-static int generator_load(const uint8_t *frame)
+/* next: a map with the program that the frame goes to, or -1: up the stack. */
+static int receiver_load(const uint8_t *frame, int next)
 {
-	struct bpf_insn code[HEADER / 4 + 9];
+	struct bpf_insn code[HEADER / 4 + 16];
 	size_t n = 0;
+	code[n++] = MOVE(6, 1);
 	code[n++] = LOAD(2, 1, offsetof(struct xdp_md, data));
 	code[n++] = LOAD(3, 1, offsetof(struct xdp_md, data_end));
 	code[n++] = MOVE(4, 2);
@@ -140,9 +145,29 @@ static int generator_load(const uint8_t *frame)
 		memcpy(&word, frame + at, sizeof(word));
 		code[n++] = STORE(2, at, word);
 	}
-	code[n++] = SET(0, XDP_TX);
+	if (next >= 0) {
+		code[n++] = MOVE(1, 6);
+		code[n++] = CODE(BPF_LD | BPF_DW | BPF_IMM, 2, BPF_PSEUDO_MAP_FD, 0, next);
+		code[n++] = CODE(0, 0, 0, 0, 0);
+		code[n++] = SET(3, 0);
+		code[n++] = CODE(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call);
+	}
+	code[n++] = SET(0, next >= 0 ? XDP_ABORTED : XDP_PASS);
 	code[n++] = EXIT;
 	return program_load(code, n);
+}
+
+/* A map for the tail call into the relay's program. */
+static int relay_program(const char *dir)
+{
+	char path[4096];
+	uint32_t zero = 0;
+	snprintf(path, sizeof(path), "%s/xdp", dir);
+	int program = bpf_obj_get(path);
+	int map = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "next", 4, 4, 1, NULL);
+	if (program < 0 || map < 0 || bpf_map_update_elem(map, &zero, &program, BPF_ANY) < 0)
+		die(path);
+	return map;
 }
 
 static void put16(uint8_t *at, uint32_t value)
@@ -220,6 +245,7 @@ static void session_make(const char *dir)
 struct kind {
 	const char *interface, *to;
 	uint16_t port;
+	int next;
 	uint8_t mac[6];
 	int program;
 	uint8_t frame[2048];
@@ -276,7 +302,7 @@ static void measure(const char *hook, struct kind *relay, struct kind *forward, 
 	double relay_ns[ROUNDS], forward_ns[ROUNDS], ratios[ROUNDS];
 	for (struct kind *kind = relay; kind; kind = kind == relay ? forward : NULL) {
 		frame_fill(kind->frame, kind->mac, kind->to, kind->port, length);
-		kind->program = generator_load(kind->frame);
+		kind->program = receiver_load(kind->frame, kind->next);
 		send_frames(kind, length, WARM_UP, sink);
 	}
 	for (int i = 0; i < ROUNDS; i++) {
@@ -291,7 +317,7 @@ static void measure(const char *hook, struct kind *relay, struct kind *forward, 
 	double ratio = median(ratios), low = ratios[ROUNDS / 10],
 	       high = ratios[ROUNDS - 1 - ROUNDS / 10];
 	double relay_median = median(relay_ns), forward_median = median(forward_ns);
-	printf("%s, %u B: relay %.0f ns a packet (best %.0f), IP forwarding %.0f (best %.0f), generator and sink included; "
+	printf("%s, %u B: relay %.0f ns a packet (best %.0f), IP forwarding %.0f (best %.0f), receiving and sink included; "
 	       "ratios %.2f to %.2f\n",
 	       hook, length, relay_median, relay_ns[0], forward_median, forward_ns[0], low, high);
 	printf("{\"name\": \"relay-%s-%u\", \"value\": %.3f, \"unit\": \"x\", \"reference\": "
@@ -317,25 +343,26 @@ static void pin(void)
 
 int main(int argc, char **argv)
 {
-	struct kind relay = {.interface = "r0", .to = "198.18.0.1", .port = PORT};
-	struct kind forward = {.interface = "f0", .to = "198.18.2.2", .port = 9};
-	if (argc != 6) {
-		fputs("usage: relay tc|xdp GEN-PID HUB-PID SINK-PID BPFFS\n", stderr);
+	struct kind relay = {.interface = "r0", .to = "198.18.0.1", .port = PORT, .next = -1};
+	struct kind forward = {.interface = "f0", .to = "198.18.2.2", .port = 9, .next = -1};
+	if (argc != 5) {
+		fputs("usage: relay tc|xdp HUB-PID SINK-PID BPFFS\n", stderr);
 		return 2;
 	}
 	bool xdp = strcmp(argv[1], "xdp") == 0;
-	enter(argv[4]);
-	int sink = attach_sink("out");
 	enter(argv[3]);
+	int sink = attach_sink("out");
+	enter(argv[2]);
 	attach_pass("f0");
 	if (!xdp) { /* else the relay is there */
 		attach_pass("r0");
 		attach_pass("out");
 	}
-	session_make(argv[5]);
+	if (xdp)
+		relay.next = relay_program(argv[4]);
+	session_make(argv[4]);
 	mac_of("r0", relay.mac);
 	mac_of("f0", forward.mac);
-	enter(argv[2]);
 	pin();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	measure(argv[1], &relay, &forward, 64, sink);

@@ -12,11 +12,11 @@ mkdir -p "$B/bench" "$T/bpf"
 	-o "$program" "$ROOT/bench/relay.c" -lbpf
 mount -t bpf bpf "$T/bpf"
 
-host gen
+host far
 host hub
 host sink
-wire gen r0 hub r0
-wire gen f0 hub f0
+wire far r0 hub r0
+wire far f0 hub f0
 wire hub out sink out
 addr hub r0 198.18.0.1/24
 addr hub f0 198.18.1.1/24
@@ -35,7 +35,7 @@ for hook in ${HOOKS:-tc xdp}; do
 	"$TOOL" "$DIR" endpoint 1 198.18.0.2:10001
 	"$TOOL" "$DIR" endpoint 2 198.18.2.2:10002
 	"$TOOL" "$DIR" pair 1 2 3600
-	"$program" $hook "${PIDS[gen]}" "${PIDS[hub]}" "${PIDS[sink]}" "$DIR"
+	"$program" $hook "${PIDS[hub]}" "${PIDS[sink]}" "$DIR"
 	on hub ip link set r0 xdp off 2>/dev/null || true # what the measurement put there; the relay's own is a link
 	on hub ip link set out xdp off 2>/dev/null || true
 	on hub "$B/sortie-relay-load" --unload --bpffs "$DIR" 2>/dev/null
