@@ -37,6 +37,7 @@ static const struct shape_field sync_request_fields[] = {
 	FIELD_TEXT_OPTIONAL(struct sync_request, ipv4, API_CALL_BODY_MAX),
 	FIELD_TEXT_OPTIONAL(struct sync_request, key, API_CALL_BODY_MAX),
 	FIELD_CHARS(struct sync_request, boot_id),
+	FIELD_TEXTS_OPTIONAL(struct sync_request, unanswered, API_RENEW_MAX, ID_HEX_MAX),
 };
 SHAPE(sync_request, NULL);
 SHAPE_FUNCTIONS(sync_request);
@@ -59,6 +60,7 @@ static const struct shape_field sync_answer_fields[] = {
 	FIELD_STRUCT(struct sync_answer, self, &sync_identity_shape),
 	FIELD_LIST(struct sync_answer, identities, API_IDENTITIES_MAX, &sync_identity_shape),
 	FIELD_TEXTS(struct sync_answer, tombstones, API_TOMBSTONES_MAX, ENVELOPE_TEXT_MAX),
+	FIELD_TEXTS_OPTIONAL(struct sync_answer, renew, API_RENEW_MAX, ID_HEX_MAX),
 };
 SHAPE(sync_answer, NULL);
 SHAPE_FUNCTIONS(sync_answer);

@@ -23,6 +23,7 @@
 #define API_PORT_DEFAULT    7140
 #define ENROLL_PORT_DEFAULT 7141
 #define API_POLL_SECONDS    25 /* longest long poll */
+#define API_RENEW_MAX	    8  /* peers in one request or answer */
 
 /* POST /v1/enroll on the enrolment port; not an envelope: the identity statement carries both signatures. */
 struct enroll_request {
@@ -42,6 +43,8 @@ struct sync_request {
 	char *ipv4;	   /* envelope, when the control plane has none yet; may be NULL */
 	char *key;	   /* envelope: a new K4; may be NULL */
 	char boot_id[33];  /* the hub's, as last seen; "" the first time */
+	char **unanswered; /* identities in hex whose WireGuard has not answered ours for 30 s */
+	size_t n_unanswered;
 };
 
 struct sync_identity {
@@ -61,6 +64,8 @@ struct sync_answer {
 	size_t n_identities;
 	char **tombstones;
 	size_t n_tombstones;
+	char **renew; /* identities in hex that named us: begin a new session with them, from here */
+	size_t n_renew;
 };
 
 char *enroll_request_encode(const struct enroll_request *m);

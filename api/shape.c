@@ -85,10 +85,14 @@ static json_t *list_to_json(const struct shape_field *field, const void *object)
 	return json;
 }
 
-static bool left_out(const struct shape_field *field, const void *at)
+static bool left_out(const struct shape_field *field, const void *object)
 {
+	const void *at = place_const(field, object);
+
 	if (!field->optional)
 		return false;
+	if (field->kind == SHAPE_TEXTS)
+		return count_const(field, object) == 0;
 	if (field->kind == SHAPE_TEXT)
 		return *(char *const *)at == NULL;
 	if (field->kind == SHAPE_ADDR)
@@ -141,7 +145,7 @@ static json_t *object_to_json(const struct shape *shape, const void *object)
 		return NULL;
 	for (size_t i = 0; i < shape->n_fields; i++) {
 		const struct shape_field *field = &shape->fields[i];
-		if (left_out(field, place_const(field, object)))
+		if (left_out(field, object))
 			continue;
 		if (json_object_set_new(json, field->name, field_to_json(field, object)) < 0)
 			return NULL;

@@ -24,7 +24,7 @@ enum shape_kind {
 	SHAPE_LABELS, /* struct labels as an object */
 	SHAPE_STRUCT, /* a struct of its own shape */
 	SHAPE_LIST,   /* owned array of structs of one shape, and a count */
-	SHAPE_TEXTS,  /* owned array of owned char *, and a count */
+	SHAPE_TEXTS, /* owned array of owned char *, and a count; none is left out where optional */
 };
 
 struct shape;
@@ -77,6 +77,11 @@ struct shape {
 #define FIELD_TEXTS(type, member, max, text_max)                                                   \
 	SHAPE_FIELD(type, member, SHAPE_TEXTS, .limit = (max), .text_limit = (text_max),           \
 		    .count_offset = offsetof(type, n_##member))
+
+/* Left out where it is empty: older programs refuse what they do not know. */
+#define FIELD_TEXTS_OPTIONAL(type, member, max, text_max)                                          \
+	SHAPE_FIELD(type, member, SHAPE_TEXTS, .limit = (max), .text_limit = (text_max),           \
+		    .count_offset = offsetof(type, n_##member), .optional = true)
 
 /* The shape of `struct type` from the array type##_fields. */
 #define SHAPE(type, schema_)                                                                       \

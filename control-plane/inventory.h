@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 #include "api/http.h"
+#include "api/message.h"
 #include "common/clock.h"
 #include "control-plane/hub_watch.h"
 #include "control-plane/nonce.h"
@@ -35,6 +36,10 @@ struct member {
 	uint64_t poll_revision;	   /* what that poll has seen */
 	unsigned int poll_boots;   /* control->boots when it was kept */
 	sd_event_source *deadline; /* of the poll */
+
+	struct id renew[API_RENEW_MAX]; /* peers that ask for a new session; for the next answer */
+	size_t n_renew;
+	struct mono asked_renew; /* when it last asked others */
 
 	struct nonces nonces;
 	struct hub_watch watch; /* its endpoint on the underlay */

@@ -9,7 +9,8 @@
 #include "control-plane/admin.h"
 #include "control-plane/reply.h"
 
-#define TRIED "cannot sync"
+#define TRIED	 "cannot sync"
+#define RENEW_MS 10000 /* how often a member may ask for new sessions */
 
 /* ---- the view ---- */
 
@@ -27,6 +28,7 @@ static struct sync_identity view_of(const struct member *member)
 /* Borrows everything; nothing of it is freed by sync_answer_done(). */
 static char *encode_view(const struct control *control, const struct member *member)
 {
+	char renew_text[API_RENEW_MAX][ID_HEX_MAX], *renew[API_RENEW_MAX];
 	_cleanup_(freep) struct sync_identity *peers = calloc(member->n_peers + 1, sizeof(*peers));
 	struct sync_answer answer = {
 		.revision = control->inventory.revision,
@@ -39,6 +41,8 @@ static char *encode_view(const struct control *control, const struct member *mem
 		.n_identities = member->n_peers,
 		.tombstones = control->tombstones,
 		.n_tombstones = control->n_tombstones,
+		.renew = renew,
+		.n_renew = member->n_renew,
 	};
 
 	if (!peers)
@@ -46,6 +50,10 @@ static char *encode_view(const struct control *control, const struct member *mem
 	snprintf(answer.boot_id, sizeof(answer.boot_id), "%s", control->boot_id);
 	for (size_t i = 0; i < member->n_peers; i++)
 		peers[i] = view_of(member->peers[i]);
+	for (size_t i = 0; i < member->n_renew; i++) {
+		id_format(&member->renew[i], renew_text[i]);
+		renew[i] = renew_text[i];
+	}
 	return sync_answer_encode(&answer);
 }
 
@@ -54,6 +62,7 @@ static void answer(struct control *control, struct member *member, struct http_r
 	struct reply reply = {0};
 
 	reply_json(&reply, encode_view(control, member));
+	member->n_renew = 0;
 	member->seen_at = clock_wall();
 	member->seen = clock_mono();
 	reply_send(&reply, request);
@@ -90,8 +99,8 @@ void sync_flush(struct control *control)
 	for (size_t i = 0; i < control->inventory.n; i++) {
 		struct member *member = control->inventory.members[i];
 
-		if (member->poll &&
-		    (member->view > member->poll_revision || member->poll_boots != control->boots))
+		if (member->poll && (member->n_renew > 0 || member->view > member->poll_revision ||
+				     member->poll_boots != control->boots))
 			answer(control, member, take_poll(member));
 	}
 }
@@ -217,6 +226,41 @@ static int take_statements(struct control *control, struct member *member,
 	return r;
 }
 
+/* ---- sessions that do not come about ---- */
+
+static void ask_to_renew(struct member *target, const struct member *asker)
+{
+	for (size_t i = 0; i < target->n_renew; i++)
+		if (id_equal(&target->renew[i], &asker->row.id))
+			return;
+	if (target->n_renew < API_RENEW_MAX)
+		target->renew[target->n_renew++] = asker->row.id;
+}
+
+/*
+ * A host whose clock was set back is refused by whoever remembers its newest handshake, for as long as the clock was
+ * ahead. Only that peer can help: by forgetting, and beginning itself. Who is not connected is not told later.
+ */
+static void pass_on(struct control *control, struct member *member, const struct sync_request *sync)
+{
+	struct mono now = clock_mono();
+	struct id id;
+
+	if (sync->n_unanswered == 0 ||
+	    (member->asked_renew.us != 0 && mono_diff_ms(now, member->asked_renew) < RENEW_MS))
+		return;
+	member->asked_renew = now;
+	for (size_t i = 0; i < sync->n_unanswered; i++) {
+		struct member *target = id_parse(sync->unanswered[i], &id) == 0
+						? inventory_find(&control->inventory, &id)
+						: NULL;
+
+		if (target && target->poll && member_paired(member, target))
+			ask_to_renew(target, member);
+	}
+	sd_event_source_set_enabled(control->news, SD_EVENT_ONESHOT);
+}
+
 /* ---- the call ---- */
 
 static const char *code_of(int r)
@@ -286,8 +330,10 @@ static int serve(struct control *control, struct member *member, struct http_req
 		member->applied = sync.applied;
 	admin_on_applied(control, member);
 	control_renew_lease(control, member, now);
+	pass_on(control, member, &sync);
 	sync_end_poll(member, "conflict", "a newer poll of the same identity took over");
-	if (sync.revision < member->view || sync.revision > control->inventory.revision ||
+	if (member->n_renew > 0 || sync.revision < member->view ||
+	    sync.revision > control->inventory.revision ||
 	    strcmp(sync.boot_id, control->boot_id) != 0)
 		answer(control, member, request);
 	else

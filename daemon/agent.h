@@ -21,6 +21,7 @@
 #include "daemon/flowlog.h"
 #include "daemon/seen.h"
 #include "daemon/state.h"
+#include "daemon/unanswered.h"
 #include "daemon/view.h"
 #include "netlink/flows.h"
 #include "netlink/nflog.h"
@@ -72,6 +73,8 @@ struct agent_sync {
 	int64_t succeeded_at;
 	char problem[256]; /* of the last call; "" */
 	sd_event_source *retry, *readd;
+	struct id unanswered[API_RENEW_MAX]; /* to be named in the next call */
+	size_t n_unanswered;
 };
 
 /* The firewall as others may have changed it. */
@@ -87,6 +90,7 @@ struct agent_verify {
 struct agent_contact {
 	unsigned int looks; /* still to come */
 	sd_event_source *timer;
+	struct unanswered *unanswered;
 };
 
 struct agent_enroll {
@@ -224,6 +228,9 @@ void contact_watch(struct agent *agent); /* peers were added */
 void contact_stop(struct agent *agent);
 /* Begins sessions anew, from here, with the peers (the hub aside) that device had one with. */
 void contact_renew(struct agent *agent, const struct wg_device *device);
+void contact_look(struct agent *agent); /* every ten seconds: whom to ask for help with */
+/* Those who ask us for a new session. */
+void contact_renew_asked(struct agent *agent, const struct id *ids, size_t n);
 /* Pure: desired peers, the hub aside, that were sent something and have no session yet; at most max. */
 size_t contact_unanswered(const struct wg_device *desired, const struct wg_device *actual,
 			  const struct key *hub, const struct wg_peer **ret, size_t max);

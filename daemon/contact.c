@@ -98,7 +98,54 @@ void contact_renew(struct agent *agent, const struct wg_device *device)
 	}
 }
 
+/* ---- peers that refuse us, see unanswered.h ---- */
+
+void contact_look(struct agent *agent)
+{
+	size_t n;
+
+	if (!agent->contact.unanswered && unanswered_new(&agent->contact.unanswered) < 0)
+		return;
+	if (!agent->view || !agent->device ||
+	    unanswered_look(agent->contact.unanswered, agent->view, agent->device, clock_mono()) <
+		    0)
+		return;
+	/* Where the hub is not heard either, nobody can be asked, and it is not their fault. */
+	if (!agent->probe.answers || !agent->sync.answers)
+		return;
+	n = unanswered_take(agent->contact.unanswered, clock_mono(), agent->sync.unanswered,
+			    API_RENEW_MAX);
+	if (n == 0)
+		return;
+	log_info("%zu peers have not answered for %d s: asking them by way of the hub", n,
+		 UNANSWERED_SECONDS);
+	agent->sync.n_unanswered = n;
+	sync_start(agent);
+}
+
+void contact_renew_asked(struct agent *agent, const struct id *ids, size_t n)
+{
+	struct err err = {0};
+
+	for (size_t i = 0; i < agent->view->n_peers; i++) {
+		const struct verified_identity *v = &agent->view->peers[i];
+		const struct wg_peer *peer = wg_find_peer(&agent->desired->wg, &v->k4);
+		bool asked = false;
+
+		for (size_t j = 0; j < n; j++)
+			asked |= id_equal(&ids[j], &v->id);
+		if (!asked || !peer || !agent->contact.unanswered ||
+		    !unanswered_may_renew(agent->contact.unanswered, &v->id, clock_mono()))
+			continue;
+		log_info("%s asks for a new session: beginning one", v->member.name);
+		if (kernel_restart_peer(agent->kernel, peer, &err) < 0)
+			log_error("%s", err.text);
+	}
+}
+
 void contact_stop(struct agent *agent)
 {
+	unanswered_free(agent->contact.unanswered);
+	agent->contact.unanswered = NULL;
 	agent->contact.timer = sd_event_source_disable_unref(agent->contact.timer);
 }

@@ -412,6 +412,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 		return 0;
 	converge_and_log(agent);
 	path_check(agent);
+	contact_look(agent);
 	/* It failed when it began: only now there is something to ask through. */
 	if (agent->converged && !agent->probe.timer && !agent->down)
 		hubs_resolve(agent);

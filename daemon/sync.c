@@ -38,9 +38,12 @@ static void retry(struct agent *agent)
 
 /* ---- the request ---- */
 
-static char *encode_request(const struct agent *agent)
+static char *encode_request(struct agent *agent)
 {
-	struct sync_request request = {.applied = agent->applied};
+	char text[API_RENEW_MAX][ID_HEX_MAX], *unanswered[API_RENEW_MAX];
+	struct sync_request request = {.applied = agent->applied,
+				       .unanswered = unanswered,
+				       .n_unanswered = agent->sync.n_unanswered};
 
 	/* Where the last call failed, or there was none since the start: nothing is named as seen, so the answer comes at
 	 * once, and `status` need not call a control plane silent that only has nothing new to say. */
@@ -50,6 +53,11 @@ static char *encode_request(const struct agent *agent)
 	}
 	if (!agent->view || !agent->view->self_has_ipv4)
 		request.ipv4 = agent->own_ipv4;
+	for (size_t i = 0; i < request.n_unanswered; i++) {
+		(void)id_format(&agent->sync.unanswered[i], text[i]);
+		unanswered[i] = text[i];
+	}
+	agent->sync.n_unanswered = 0;
 	return sync_request_encode(&request);
 }
 
@@ -184,6 +192,7 @@ static void accept_answer(struct agent *agent, const struct ipc_call_done *done)
 	(void)malloc_trim(0);
 	if (boot_id[0] && strcmp(boot_id, agent->view->boot_id) != 0)
 		readd_peers(agent);
+	contact_renew_asked(agent, agent->view->renew, agent->view->n_renew);
 	if (agent->view->self_revoked)
 		fail(agent,
 		     "this identity was revoked: enrol again with a new token after `sortie leave`");

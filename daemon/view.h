@@ -10,6 +10,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include "api/message.h"
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "daemon/seen.h"
@@ -28,6 +29,8 @@ struct view {
 	bool self_revoked;   /* a tombstone names us: peers is empty */
 	bool policy_expired; /* the policy it brought is over: the one before stays, if any */
 	int64_t newest_signed_at;
+	struct id renew[API_RENEW_MAX]; /* peers that ask for a new session; of news only */
+	size_t n_renew;
 	char *new_tombstones; /* lines of envelopes not seen before; may be NULL */
 };
 

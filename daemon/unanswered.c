@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One entry a peer, in the order of the view, which is sorted by id. */
+#include "daemon/unanswered.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct entry {
+	struct id id;
+	uint64_t tx_bytes, rx_bytes;
+	bool speaks;	     /* something was sent between the last two looks */
+	struct mono since;   /* of the silence; 0: there is none */
+	struct mono taken;   /* 0: never */
+	struct mono renewed; /* 0: never */
+};
+
+struct unanswered {
+	struct entry *entries;
+	size_t n;
+};
+
+int unanswered_new(struct unanswered **ret)
+{
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? 0 : -ENOMEM;
+}
+
+void unanswered_free(struct unanswered *unanswered)
+{
+	if (!unanswered)
+		return;
+	free(unanswered->entries);
+	free(unanswered);
+}
+
+static struct entry *find(const struct unanswered *unanswered, const struct id *id)
+{
+	for (size_t i = 0; i < unanswered->n; i++)
+		if (id_equal(&unanswered->entries[i].id, id))
+			return &unanswered->entries[i];
+	return NULL;
+}
+
+/* Counters that went down are those of a new peer or a new interface. */
+static void look_at(struct entry *entry, const struct wg_peer *peer, struct mono now)
+{
+	bool heard = peer->rx_bytes > entry->rx_bytes;
+
+	entry->speaks = peer->tx_bytes > entry->tx_bytes;
+	if (heard)
+		entry->since = (struct mono){0};
+	else if (entry->speaks && entry->since.us == 0)
+		entry->since = now;
+	entry->tx_bytes = peer->tx_bytes;
+	entry->rx_bytes = peer->rx_bytes;
+}
+
+int unanswered_look(struct unanswered *unanswered, const struct view *view,
+		    const struct wg_device *device, struct mono now)
+{
+	struct entry *entries = calloc(view->n_peers + 1, sizeof(*entries));
+	size_t n = 0;
+
+	if (!entries)
+		return -ENOMEM;
+	for (size_t i = 0; i < view->n_peers; i++) {
+		const struct wg_peer *peer = wg_find_peer(device, &view->peers[i].k4);
+		const struct entry *before = find(unanswered, &view->peers[i].id);
+
+		if (!peer)
+			continue;
+		if (before)
+			entries[n] = *before;
+		entries[n].id = view->peers[i].id;
+		look_at(&entries[n++], peer, now);
+	}
+	free(unanswered->entries);
+	unanswered->entries = entries;
+	unanswered->n = n;
+	return 0;
+}
+
+static bool within(struct mono then, struct mono now, int64_t seconds)
+{
+	return then.us != 0 && mono_diff_ms(now, then) < seconds * 1000;
+}
+
+size_t unanswered_take(struct unanswered *unanswered, struct mono now, struct id *ret, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; n < max && i < unanswered->n; i++) {
+		struct entry *entry = &unanswered->entries[i];
+
+		if (!entry->speaks || entry->since.us == 0 ||
+		    within(entry->since, now, UNANSWERED_SECONDS) ||
+		    within(entry->taken, now, UNANSWERED_SECONDS))
+			continue;
+		entry->taken = now;
+		ret[n++] = entry->id;
+	}
+	return n;
+}
+
+bool unanswered_may_renew(struct unanswered *unanswered, const struct id *id, struct mono now)
+{
+	struct entry *entry = find(unanswered, id);
+
+	if (!entry || within(entry->renewed, now, RENEW_SECONDS))
+		return false;
+	entry->renewed = now;
+	return true;
+}
