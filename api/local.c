@@ -146,8 +146,9 @@ SHAPE_FUNCTIONS(local_flows);
 
 static const struct shape_field local_mode_fields[] = {
 	FIELD_CHARS(struct local_mode, mode),
+	FIELD_U32(struct local_mode, confirm_s),
 };
-SHAPE(local_mode, "sortie.mode/1");
+SHAPE(local_mode, NULL);
 SHAPE_FUNCTIONS(local_mode);
 
 static const struct shape_field local_check_fields[] = {
@@ -163,3 +164,17 @@ static const struct shape_field local_doctor_fields[] = {
 };
 SHAPE(local_doctor, "sortie.doctor/1");
 SHAPE_FUNCTIONS(local_doctor);
+
+static const struct shape_field local_mode_set_fields[] = {
+	FIELD_CHARS(struct local_mode_set, mode),
+	FIELD_BOOL(struct local_mode_set, pending),
+	FIELD_U32(struct local_mode_set, confirm_s),
+};
+SHAPE(local_mode_set, "sortie.mode/1");
+SHAPE_FUNCTIONS(local_mode_set);
+
+static const struct shape_field local_confirmed_fields[] = {
+	FIELD_CHARS(struct local_confirmed, mode),
+};
+SHAPE(local_confirmed, "sortie.confirmed/1");
+SHAPE_FUNCTIONS(local_confirmed);

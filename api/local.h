@@ -169,9 +169,11 @@ struct local_flows {
 };
 MESSAGE_FUNCTIONS(local_flows);
 
-/* POST /v1/local/mode: may only tighten what policy says (403 mode-loosens). Answer: the same struct. */
+/* POST /v1/local/mode: may only tighten what policy says (403 mode-loosens). */
 struct local_mode {
 	char mode[16];
+	uint32_t
+		confirm_s; /* lock at once, and undo it after so many seconds unless it is confirmed; 0: no */
 };
 MESSAGE_FUNCTIONS(local_mode);
 
@@ -193,3 +195,19 @@ MESSAGE_FUNCTIONS(local_doctor);
 void local_doctor_print(const struct local_doctor *doctor, FILE *to);
 /* EXIT_FINDING where a check failed; warnings do not count. */
 enum exit_code local_doctor_code(const struct local_doctor *doctor);
+
+struct local_mode_set {
+	char mode[16];
+	bool pending;	    /* as in local_status */
+	uint32_t confirm_s; /* left; 0: nothing has to be confirmed */
+};
+MESSAGE_FUNCTIONS(local_mode_set);
+
+/*
+ * POST /v1/local/confirm, without a body. 409 conflict where nothing waits, 403 forbidden where the caller's login is not
+ * newer than the lock.
+ */
+struct local_confirmed {
+	char mode[16];
+};
+MESSAGE_FUNCTIONS(local_confirmed);

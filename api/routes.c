@@ -33,7 +33,8 @@ const struct route_row routes[ROUTES] = {
 	[ROUTE_LOCAL_DOWN] = {"localDown", "POST", "/v1/local/down", ROUTE_LOCAL, &local_down_shape, &local_down_shape},
 	[ROUTE_LOCAL_CAN] = {"localCan", "POST", "/v1/local/can", ROUTE_LOCAL, &local_can_shape, &local_can_answer_shape},
 	[ROUTE_LOCAL_FLOWS] = {"localFlows", "GET", "/v1/local/flows", ROUTE_LOCAL, NULL, &local_flows_shape},
-	[ROUTE_LOCAL_MODE] = {"localMode", "POST", "/v1/local/mode", ROUTE_LOCAL, &local_mode_shape, &local_mode_shape},
+	[ROUTE_LOCAL_MODE] = {"localMode", "POST", "/v1/local/mode", ROUTE_LOCAL, &local_mode_shape, &local_mode_set_shape},
+	[ROUTE_LOCAL_CONFIRM] = {"localConfirm", "POST", "/v1/local/confirm", ROUTE_LOCAL, NULL, &local_confirmed_shape},
 	[ROUTE_LOCAL_DOCTOR] = {"localDoctor", "GET", "/v1/local/doctor", ROUTE_LOCAL, NULL, &local_doctor_shape},
 };
 /* clang-format on */

@@ -41,6 +41,7 @@ enum route {
 	ROUTE_LOCAL_FLOWS,
 	ROUTE_LOCAL_MODE,
 	ROUTE_LOCAL_DOCTOR,
+	ROUTE_LOCAL_CONFIRM,
 	ROUTES, /* their number */
 };
 
@@ -74,4 +75,5 @@ extern const struct shape admin_policy_history_shape, admin_audit_shape;
 extern const struct shape local_status_shape, local_enroll_shape, local_enrolled_shape;
 extern const struct shape local_down_shape, local_leave_shape, local_left_shape, local_can_shape,
 	local_can_answer_shape;
-extern const struct shape local_flows_shape, local_mode_shape, local_doctor_shape;
+extern const struct shape local_flows_shape, local_mode_shape, local_mode_set_shape,
+	local_confirmed_shape, local_doctor_shape;

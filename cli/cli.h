@@ -39,6 +39,7 @@ enum cli_option {
 	OPT_TIMEOUT,
 	OPT_REASON,
 	OPT_FORCE,
+	OPT_CONFIRM,
 	CLI_OPTIONS, /* their number */
 };
 
@@ -80,6 +81,8 @@ int command_enroll(const struct invocation *in);
 int command_up(const struct invocation *in);
 int command_down(const struct invocation *in);
 int command_leave(const struct invocation *in);
+int command_mode(const struct invocation *in);
+int command_confirm(const struct invocation *in);
 int command_status(const struct invocation *in);
 int command_doctor(const struct invocation *in);
 int command_can(const struct invocation *in);

@@ -28,6 +28,8 @@ const struct cli_option_row cli_options[CLI_OPTIONS] = {
 	[OPT_TIMEOUT] = {"timeout", "DURATION", "how long --wait waits (30s)"},
 	[OPT_FORCE] = {"force", NULL, "also what stands without a trace of it in the state folder"},
 	[OPT_REASON] = {"reason", "TEXT", "kept in the audit log"},
+	[OPT_CONFIRM] = {"confirm", "DURATION",
+			 "lock at once, and undo it unless `sortie confirm` comes in that time"},
 };
 
 #define COMMON (OPTION(OPT_SOCKET) | OPTION(OPT_CONTROL) | OPTION(OPT_JSON) | OPTION(OPT_HELP))
@@ -50,6 +52,10 @@ const struct command commands[] = {
 	 0, 0, 0, 0, command_down},
 	{"leave", "[--force]", "remove this host's rules, interface, keys and state",
 	 OPTION(OPT_FORCE), 0, 0, 0, command_leave},
+	{"mode", "enforce|overlay [--confirm DURATION]", "tighten this host's mode; with --confirm also where that cuts running connections",
+	 OPTION(OPT_CONFIRM), 0, 1, 1, command_mode},
+	{"confirm", "", "let the lock of `mode enforce --confirm` stay; from a login that began after it",
+	 0, 0, 0, 0, command_confirm},
 	{"token create", "--name SITE/WORKLOAD [--labels KEY=VALUE,...]", "make join tokens: one token, one host, one use",
 	 OPTION(OPT_NAME) | OPTION(OPT_LABELS) | OPTION(OPT_NOT_AFTER) | OPTION(OPT_COUNT) | OPTION(OPT_KEY) | OPTION(OPT_OUT),
 	 OPTION(OPT_NAME), 0, 0, command_token_create},

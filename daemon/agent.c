@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "daemon/doctor.h"
 #include "daemon/hosts_block.h"
+#include "daemon/mode.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ void agent_done(struct agent *agent)
 	enroll_done(agent);
 	hubs_done(agent);
 	verify_done(agent);
+	sd_event_source_disable_unref(agent->confirm_timer);
 	sd_event_source_disable_unref(agent->nflog_source);
 	sd_event_source_disable_unref(agent->link_source);
 	sd_event_source_disable_unref(agent->tick);
@@ -120,6 +122,8 @@ int agent_start(struct agent *agent, struct err *err)
 
 	if (r == 0)
 		r = state_load_local(agent->state, &agent->local, err);
+	if (r == 0)
+		r = mode_resume(agent, err);
 	if (r < 0)
 		return r;
 	agent->down = state_has(agent->state, STATE_DOWN);
@@ -262,7 +266,7 @@ int agent_leave(struct agent *agent, bool forced, struct err *err)
 	agent_forget_network(agent);
 	flowlog_clear(agent->flowlog);
 	agent->floor = (struct state_floor){0};
-	agent->local = (struct state_local){0};
+	mode_forget(agent);
 	agent->phase = AGENT_UNENROLLED;
 	agent->applied = 0;
 	agent->repaired = 0;

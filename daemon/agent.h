@@ -153,6 +153,7 @@ struct agent {
 	struct link_events *link_events;
 	sd_event_source *nflog_source, *link_source, *tick, *soon;
 
+	sd_event_source *confirm_timer; /* daemon/mode.c */
 	bool enforce_pending;
 	char pending[AGENT_PENDING_MAX][128];
 	size_t n_pending;
@@ -264,8 +265,6 @@ int enroll_store_request(struct agent *agent, const struct join_token *token, st
 
 /* ---- underlay.c: may the underlay be locked? ---- */
 bool underlay_examine(struct agent *agent, const struct desired *desired);
-/* Before and after rules about directions change: conntrack learns who opened the connections that it has not seen begin. */
-void underlay_adopt(void);
 
 /* ---- local.c: the local socket ---- */
 void local_request(const struct ipc_message *message, void *agent);

@@ -5,6 +5,8 @@
  */
 #include "daemon/apply.h"
 #include "common/file.h"
+#include "common/log.h"
+#include "netlink/flows.h"
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -296,6 +298,18 @@ static int do_create(struct kernel *kernel, const struct desired *desired, struc
 	return 0;
 }
 
+/* Not knowing them is no reason to stop: some may be cut, and come back. */
+static void do_adopt(void)
+{
+	size_t n = 0;
+	int r = flows_adopt(&n);
+
+	if (r < 0)
+		log_warning("conntrack cannot be told of running connections: %s", strerror(-r));
+	else if (n > 0)
+		log_info("conntrack was told of %zu running connections", n);
+}
+
 static int do_firewall(struct kernel *kernel, const struct desired *desired, struct err *err)
 {
 	int r = firewall_apply(kernel->firewall, &desired->fw, NULL);
@@ -356,6 +370,9 @@ static int do_step(struct kernel *kernel, const struct desired *desired, const s
 		return link_set_up(kernel->link, desired->ifname, false);
 	case PLAN_CREATE:
 		return do_create(kernel, desired, err);
+	case PLAN_ADOPT:
+		do_adopt();
+		return 0;
 	case PLAN_FIREWALL:
 		return do_firewall(kernel, desired, err);
 	case PLAN_VERIFY:

@@ -77,12 +77,15 @@ enum policy_mode agent_mode(const struct agent *agent)
 /* What was locked stays locked over a restart; a time in another mode makes us look again. */
 static void decide_underlay(struct agent *agent, struct desired *desired)
 {
-	bool locked = desired->fw.mode == FW_MODE_ENFORCE &&
-		      (agent->local.underlay_locked || underlay_examine(agent, desired));
+	bool enforce = desired->fw.mode == FW_MODE_ENFORCE;
+	bool locked = enforce && agent->local.underlay_locked;
 	struct state_local local = agent->local;
 	struct err err = {0};
 
-	agent->enforce_pending = desired->fw.mode == FW_MODE_ENFORCE && !locked;
+	/* Looked at also where nothing is locked unasked: status names the connections. */
+	if (enforce && !locked)
+		locked = underlay_examine(agent, desired) && !agent->local.held;
+	agent->enforce_pending = enforce && !locked;
 	desired->fw.underlay_locked = locked;
 	if (locked == agent->local.underlay_locked || agent->options.plan)
 		return;
@@ -137,13 +140,10 @@ static bool is_repair(const struct plan *plan)
 }
 
 static int carry_out(struct agent *agent, const struct desired *desired, const struct plan *plan,
-		     bool new_rules, struct err *err)
+		     struct err *err)
 {
 	const char *ifname = desired->ifname;
 	int r = 0;
-
-	if (new_rules)
-		underlay_adopt();
 
 	/* The name is on disk before the interface is there: after a crash in between it is known as ours. */
 	if (has_step(plan, PLAN_CREATE))
@@ -152,9 +152,6 @@ static int carry_out(struct agent *agent, const struct desired *desired, const s
 	if (r == 0)
 		r = kernel_apply(agent->kernel, desired, plan, err);
 	verify_after_own(agent);
-	/* Those that began meanwhile. */
-	if (new_rules)
-		underlay_adopt();
 	if (r == 0 && agent->converged && is_repair(plan)) {
 		agent->repaired++;
 		log_warning("the kernel differed from what should hold: repaired (%s)",
@@ -230,10 +227,7 @@ static int one_round(struct agent *agent, struct err *err)
 	if (r < 0)
 		(void)err_code(err, r, "plan: %s", strerror(-r));
 	else if (plan->n > 0)
-		r = carry_out(agent, desired, plan,
-			      actual.firewall.create || actual.firewall.chains_rewritten, err) < 0
-			    ? -EIO
-			    : 1;
+		r = carry_out(agent, desired, plan, err) < 0 ? -EIO : 1;
 	if (r == 1 && adds_peers(plan, actual.wg))
 		contact_watch(agent);
 	if (r >= 0) {

@@ -28,6 +28,7 @@ void desired_free(struct desired *desired)
 	free((void *)(uintptr_t)desired->fw.peers);
 	free((void *)(uintptr_t)desired->fw.tuples);
 	free((void *)(uintptr_t)desired->fw.underlay);
+	free((void *)(uintptr_t)desired->fw.egress);
 	free(desired->names);
 	free(desired->hosts);
 	free(desired);
@@ -333,31 +334,41 @@ static int add_tuples(struct build *b)
 	return 0;
 }
 
-static int add_underlay(struct build *b)
+/* Those of the list's entries that select this host, every range with every port. */
+static int add_entries(const struct build *b, const struct policy_underlay *list, size_t n_list,
+		       const struct fw_underlay **ret, size_t *ret_n)
 {
-	const struct policy *policy = b->input->policy;
 	const struct policy_member *self = &b->input->view->self.member;
-	struct fw_desired *fw = &b->desired->fw;
 	struct fw_underlay *entries;
 	size_t n = 0;
 
-	for (size_t i = 0; i < policy->n_underlay; i++)
-		n += policy->underlay[i].n_from * policy->underlay[i].n_ports;
-	entries = calloc(n + 1, sizeof(*entries));
-	fw->underlay = entries;
+	for (size_t i = 0; i < n_list; i++)
+		n += list[i].n_ranges * list[i].n_ports;
+	*ret = entries = calloc(n + 1, sizeof(*entries));
 	if (!entries)
 		return -ENOMEM;
-	for (size_t i = 0; i < policy->n_underlay; i++) {
-		const struct policy_underlay *u = &policy->underlay[i];
+	for (size_t i = 0; i < n_list; i++) {
+		const struct policy_underlay *u = &list[i];
 		if (!policy_selects(&u->on, self))
 			continue;
-		for (size_t f = 0; f < u->n_from; f++)
+		for (size_t f = 0; f < u->n_ranges; f++)
 			for (size_t p = 0; p < u->n_ports; p++)
-				entries[fw->n_underlay++] =
-					(struct fw_underlay){u->from[f], u->ports[p].protocol,
+				entries[(*ret_n)++] =
+					(struct fw_underlay){u->ranges[f], u->ports[p].protocol,
 							     u->ports[p].low, u->ports[p].high};
 	}
 	return 0;
+}
+
+static int add_underlay(struct build *b)
+{
+	const struct policy *policy = b->input->policy;
+	struct fw_desired *fw = &b->desired->fw;
+	int r = add_entries(b, policy->underlay, policy->n_underlay, &fw->underlay,
+			    &fw->n_underlay);
+
+	return r < 0 ? r
+		     : add_entries(b, policy->egress, policy->n_egress, &fw->egress, &fw->n_egress);
 }
 
 /* "site-b/db" is db.site-b.NETWORK.internal: names were checked by their parser, two parts, no dots. */
@@ -414,6 +425,7 @@ static void fill_firewall(const struct desired_input *input, struct desired *d,
 	fw->role = FW_ROLE_WORKLOAD;
 	fw->mode = firewall_mode(desired_mode(input));
 	fw->underlay_locked = fw->mode == FW_MODE_ENFORCE && input->underlay_locked;
+	fw->egress_locked = settings->egress_locked;
 	fw->containers = settings->containers;
 	memcpy(fw->ifname, d->ifname, sizeof(fw->ifname));
 	fw->overlay6 = input->root->overlay6;

@@ -10,6 +10,7 @@
 #include "api/routes.h"
 #include "common/log.h"
 #include "daemon/doctor.h"
+#include "daemon/mode.h"
 #include <errno.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -170,60 +171,25 @@ static void on_flows(struct agent *agent, const struct request *request)
 	local_flows_ask(agent, request->id, after, denied != 0, wait != 0);
 }
 
-static const char *mode_text(enum policy_mode mode)
-{
-	return mode == POLICY_MODE_ENFORCE   ? "enforce"
-	       : mode == POLICY_MODE_OVERLAY ? "overlay"
-					     : "observe";
-}
-
-static int set_mode(struct agent *agent, const char *mode, const char **ret_code, struct err *err)
-{
-	struct state_local local = agent->local;
-	enum policy_mode wanted, holds;
-
-	if (strcmp(mode, "enforce") != 0 && strcmp(mode, "overlay") != 0)
-		return err_set(err, "mode: \"%s\" is neither enforce nor overlay", mode);
-	if (agent->phase != AGENT_ENROLLED || !agent->trust) {
-		*ret_code = "not-enrolled";
-		return err_code(err, -ENOENT, "mode: this host is not enrolled");
-	}
-	/* What policy and --mode say, without what was set here before: that may be taken back. */
-	agent->local.mode[0] = '\0';
-	holds = agent_mode(agent);
-	agent->local = local;
-	wanted = strcmp(mode, "enforce") == 0 ? POLICY_MODE_ENFORCE : POLICY_MODE_OVERLAY;
-	if (wanted > holds) {
-		*ret_code = "mode-loosens";
-		return err_code(
-			err, -EPERM,
-			"mode: policy says %s here, and a host may only tighten it: change the "
-			"policy's `hosts`",
-			mode_text(holds));
-	}
-	(void)snprintf(local.mode, sizeof(local.mode), "%s", mode);
-	*ret_code = "storage-full";
-	if (state_save_local(agent->state, &local, err) < 0)
-		return -EIO;
-	agent->local = local;
-	*ret_code = "internal";
-	return agent_converge(agent, err);
-}
-
 static void on_mode(struct agent *agent, const struct request *request)
 {
 	struct local_mode message = {0};
+	struct local_mode_set answer = {0};
 	struct err err = {0};
 	const char *code = "bad-request";
 	int r = local_mode_decode(request->message->body, request->message->body_length, &message,
 				  &err);
 
 	if (r == 0)
-		r = set_mode(agent, message.mode, &code, &err);
-	if (r < 0)
+		r = mode_set(agent, message.mode, message.confirm_s, &code, &err);
+	if (r < 0) {
 		local_answer_problem(agent, request->id, code, err.text);
-	else
-		local_answer_text(agent, request->id, local_mode_encode(&message));
+	} else {
+		(void)snprintf(answer.mode, sizeof(answer.mode), "%s", message.mode);
+		answer.pending = agent->enforce_pending;
+		answer.confirm_s = mode_confirm_left(agent);
+		local_answer_text(agent, request->id, local_mode_set_encode(&answer));
+	}
 	local_mode_done(&message);
 }
 
@@ -232,15 +198,30 @@ static void on_doctor(struct agent *agent, const struct request *request)
 	doctor_ask(agent, request->id);
 }
 
+static void on_confirm(struct agent *agent, const struct request *request)
+{
+	struct local_confirmed answer = {0};
+	struct err err = {0};
+	const char *code = "internal";
+
+	if (mode_confirm(agent, (pid_t)request->message->pid, &code, &err) < 0) {
+		local_answer_problem(agent, request->id, code, err.text);
+		return;
+	}
+	(void)snprintf(answer.mode, sizeof(answer.mode), "enforce");
+	local_answer_text(agent, request->id, local_confirmed_encode(&answer));
+}
+
 static const struct row {
 	enum route route;
 	bool root_only;
 	void (*answer)(struct agent *agent, const struct request *request);
 } rows[] = {
-	{ROUTE_LOCAL_STATUS, false, on_status}, {ROUTE_LOCAL_ENROLL, true, on_enroll},
-	{ROUTE_LOCAL_LEAVE, true, on_leave},	{ROUTE_LOCAL_CAN, false, on_can},
-	{ROUTE_LOCAL_FLOWS, false, on_flows},	{ROUTE_LOCAL_MODE, true, on_mode},
-	{ROUTE_LOCAL_DOWN, true, on_down},	{ROUTE_LOCAL_DOCTOR, false, on_doctor},
+	{ROUTE_LOCAL_STATUS, false, on_status},	 {ROUTE_LOCAL_ENROLL, true, on_enroll},
+	{ROUTE_LOCAL_LEAVE, true, on_leave},	 {ROUTE_LOCAL_CAN, false, on_can},
+	{ROUTE_LOCAL_FLOWS, false, on_flows},	 {ROUTE_LOCAL_MODE, true, on_mode},
+	{ROUTE_LOCAL_DOWN, true, on_down},	 {ROUTE_LOCAL_DOCTOR, false, on_doctor},
+	{ROUTE_LOCAL_CONFIRM, true, on_confirm},
 };
 
 static const struct row *find_row(enum route route)

@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "daemon/beside.h"
 #include "daemon/local.h"
+#include "daemon/mode.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -70,6 +71,15 @@ static void add_warnings(struct agent *agent, struct local_status *status)
 		     agent->enroll.failures);
 	if (agent->phase != AGENT_ENROLLED)
 		return;
+	if (mode_confirm_left(agent))
+		warn(status,
+		     "the underlay's lock is undone in %u s unless `sortie confirm` comes from a "
+		     "login that began after it",
+		     mode_confirm_left(agent));
+	if (agent->local.held && agent->enforce_pending)
+		warn(status,
+		     "the underlay's lock was undone because nobody confirmed it: `sortie mode "
+		     "enforce --confirm 60s` takes it again");
 	if (kernel_backend(agent->kernel) == WG_BACKEND_USERSPACE)
 		warn(status,
 		     "WireGuard runs in user space (wireguard-go): slower, and gone when that "

@@ -2,7 +2,8 @@
 /*
  * The difference between what the kernel should hold and what it holds, as an ordered list of steps: pure, printable.
  *
- * Order: down where it should be, interface created (down), firewall, its verification, key and peers, addresses, unreachable routes, up, the
+ * Order: down where it should be, interface created (down), firewall (conntrack told of running connections around it), its
+ * verification, key and peers, addresses, unreachable routes, up, the
  * routes through it, names last. Every step is safe to repeat.
  */
 #pragma once
@@ -30,6 +31,7 @@ void actual_done(struct actual *actual);
 enum plan_kind {
 	PLAN_DOWN,
 	PLAN_CREATE,
+	PLAN_ADOPT, /* conntrack learns of connections that it has not seen begin, before and after new rules */
 	PLAN_FIREWALL,
 	PLAN_VERIFY,
 	PLAN_MTU,

@@ -260,13 +260,48 @@ int state_raise_floor(const struct state *state, struct state_floor *floor,
 	return r;
 }
 
+/* "-" stands for an empty word. */
+static void word_read(char *word)
+{
+	if (strcmp(word, "-") == 0)
+		word[0] = '\0';
+}
+
+static const char *word_written(const char *word)
+{
+	return word[0] ? word : "-";
+}
+
+#define CONFIRM_FORMAT                                                                             \
+	"confirm by %" PRId64 " since %" PRId64 " session %" PRIu32 " boot %s before %s\n"
+#define CONFIRM_SCAN                                                                               \
+	"confirm by %" SCNd64 " since %" SCNd64 " session %" SCNu32 " boot %39s before %15s%n"
+
+/* The lines behind the first: "held", or what a lock waits for. Returns how many bytes they are, or -EINVAL. */
+static int read_confirm(const char *text, struct state_local *local)
+{
+	struct state_confirm *confirm = &local->confirm;
+	int end = 0;
+
+	if (strcmp(text, "held\n") == 0) {
+		local->held = true;
+		return (int)strlen(text);
+	}
+	if (*text && (sscanf(text, CONFIRM_SCAN, &confirm->deadline_us, &confirm->at_us,
+			     &confirm->session, confirm->boot, confirm->mode_before, &end) != 5 ||
+		      text[end++] != '\n' || confirm->deadline_us <= 0))
+		return -EINVAL;
+	word_read(confirm->mode_before);
+	return end;
+}
+
 int state_load_local(const struct state *state, struct state_local *ret, struct err *err)
 {
 	_cleanup_(freep) char *text = NULL;
 	struct state_local local = {0};
 	unsigned int locked = 0;
 	size_t length = 0;
-	int end = 0, r;
+	int end = 0, more, r;
 
 	if (!state_has(state, STATE_LOCAL)) {
 		*ret = local;
@@ -276,10 +311,10 @@ int state_load_local(const struct state *state, struct state_local *ret, struct 
 	if (r < 0)
 		return r;
 	if (sscanf(text, "locked %1u mode %15s%n", &locked, local.mode, &end) != 2 ||
-	    (size_t)end + 1 != length || text[end] != '\n')
+	    text[end++] != '\n' || (more = read_confirm(text + end, &local)) < 0 ||
+	    (size_t)(end + more) != length)
 		return err_set(err, "%s in the state folder is damaged", rows[STATE_LOCAL].name);
-	if (strcmp(local.mode, "-") == 0)
-		local.mode[0] = '\0';
+	word_read(local.mode);
 	local.underlay_locked = locked;
 	*ret = local;
 	return 0;
@@ -287,9 +322,17 @@ int state_load_local(const struct state *state, struct state_local *ret, struct 
 
 int state_save_local(const struct state *state, const struct state_local *local, struct err *err)
 {
-	char text[64];
+	const struct state_confirm *confirm = &local->confirm;
+	char text[256];
 	int length = snprintf(text, sizeof(text), "locked %d mode %s\n", local->underlay_locked,
-			      local->mode[0] ? local->mode : "-");
+			      word_written(local->mode));
+	size_t left = sizeof(text) - (size_t)length;
 
+	if (confirm->deadline_us)
+		length += snprintf(text + length, left, CONFIRM_FORMAT, confirm->deadline_us,
+				   confirm->at_us, confirm->session, confirm->boot,
+				   word_written(confirm->mode_before));
+	else if (local->held)
+		length += snprintf(text + length, left, "held\n");
 	return state_save(state, STATE_LOCAL, text, (size_t)length, err);
 }

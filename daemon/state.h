@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/key.h"
+#include "daemon/login.h"
 #include "trust/token.h"
 
 enum state_file {
@@ -71,9 +72,20 @@ int state_raise_floor(const struct state *state, struct state_floor *floor,
 		      const struct state_floor *now, struct err *err);
 
 /* What people set on this host, and what the agent must remember over a restart. */
+/* A lock that is undone unless it is confirmed. On CLOCK_BOOTTIME of the boot that is named. */
+struct state_confirm {
+	int64_t deadline_us; /* 0: nothing waits */
+	int64_t at_us;	     /* when it was asked for */
+	uint32_t session;    /* newest login session then */
+	char boot[LOGIN_BOOT_MAX];
+	char mode_before[16];
+};
+
 struct state_local {
 	bool underlay_locked; /* the underlay lock took effect once */
 	char mode[16];	      /* "", "enforce" or "overlay" by `sortie mode` */
+	bool held; /* a lock was undone because nobody confirmed it: it is not taken unasked */
+	struct state_confirm confirm;
 };
 int state_load_local(const struct state *state, struct state_local *ret, struct err *err);
 int state_save_local(const struct state *state, const struct state_local *local, struct err *err);

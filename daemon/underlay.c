@@ -18,7 +18,7 @@ static bool served(const struct fw_desired *fw, const struct flow *flow)
 	for (size_t i = 0; i < fw->n_underlay; i++) {
 		const struct fw_underlay *u = &fw->underlay[i];
 		if (u->protocol == flow->protocol && flow->to.port >= u->port_low &&
-		    flow->to.port <= u->port_high && prefix_contains(&u->from, &flow->from.addr))
+		    flow->to.port <= u->port_high && prefix_contains(&u->range, &flow->from.addr))
 			return true;
 	}
 	return false;
@@ -78,16 +78,4 @@ bool underlay_examine(struct agent *agent, const struct desired *desired)
 		log_warning("enforce pending: the underlay only records, because it would cut %s%s",
 			    agent->pending[0], agent->n_pending > 1 ? " and others" : "");
 	return agent->n_pending == 0;
-}
-
-void underlay_adopt(void)
-{
-	size_t n = 0;
-	int r = flows_adopt(&n);
-
-	/* Then conntrack takes each for what its next packet looks like: some may be cut, and come back. */
-	if (r < 0)
-		log_warning("conntrack cannot be told of running connections: %s", strerror(-r));
-	else if (n > 0)
-		log_info("conntrack was told of %zu running connections", n);
 }

@@ -312,21 +312,21 @@ static int add_tuples(struct sorting *sorting)
 
 /* ---- the underlay ---- */
 
-static int add_underlay(struct sorting *sorting)
+static int add_entries(struct sorting *sorting, unsigned int kind,
+		       const struct fw_underlay *entries, size_t n)
 {
-	const struct fw_desired *desired = sorting->desired;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < desired->n_underlay; i++) {
-		const struct fw_underlay *entry = &desired->underlay[i];
-		bool ipv6 = entry->from.addr.family == AF_INET6;
-		struct box box = {.set = (uint8_t)SET_FOR(SET_UNDERLAY, ipv6),
-				  .prefix = entry->from,
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const struct fw_underlay *entry = &entries[i];
+		bool ipv6 = entry->range.addr.family == AF_INET6;
+		struct box box = {.set = (uint8_t)SET_FOR(kind, ipv6),
+				  .prefix = entry->range,
 				  .protocol = entry->protocol,
 				  .low = entry->port_low,
 				  .high = entry->port_high};
 
-		if (!addr_is_set(&entry->from.addr))
+		if (!addr_is_set(&entry->range.addr))
 			return -EINVAL;
 		if (entry->protocol == IPPROTO_ICMP) {
 			/* conntrack's "port" of an echo flow is type and code of the request */
@@ -336,6 +336,14 @@ static int add_underlay(struct sorting *sorting)
 		r = add_box(sorting, &box);
 	}
 	return r;
+}
+
+static int add_underlay(struct sorting *sorting)
+{
+	const struct fw_desired *desired = sorting->desired;
+	int r = add_entries(sorting, SET_UNDERLAY, desired->underlay, desired->n_underlay);
+
+	return r < 0 ? r : add_entries(sorting, SET_EGRESS, desired->egress, desired->n_egress);
 }
 
 static int add_hubs(const struct fw_desired *desired, struct elements *ret)

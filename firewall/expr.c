@@ -261,8 +261,11 @@ static void add_tuple(struct building *b, const struct term *term)
 
 static void add_endpoint(struct building *b, const struct term *term)
 {
-	address(b, true, NFT_REG_1);
-	payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2, b->ipv6 ? NFT_REG_2 : NFT_REG32_01);
+	bool source = term->kind == TERM_SOURCE_ENDPOINT;
+
+	address(b, source, NFT_REG_1);
+	payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, source ? 0 : 2, 2,
+		b->ipv6 ? NFT_REG_2 : NFT_REG32_01);
 	lookup(b, term->arg, 0);
 }
 
@@ -443,6 +446,7 @@ static void add_term(struct building *b, const struct term *term)
 	case TERM_DESTINATION_FLOW:
 		return add_tuple(b, term);
 	case TERM_SOURCE_ENDPOINT:
+	case TERM_DESTINATION_ENDPOINT:
 		return add_endpoint(b, term);
 	case TERM_PROTOCOL:
 	case TERM_FLOW_PROTOCOL:

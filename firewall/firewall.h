@@ -49,9 +49,9 @@ struct fw_tuple {
 	bool on_loss_keep; /* holds while the peer's lease has lapsed */
 };
 
-/* An underlay accept: `underlay:` of the policy. */
+/* An accept outside the overlay: from a range (`underlay:` of the policy) or to it (`egress:`). */
 struct fw_underlay {
-	struct prefix from;
+	struct prefix range;
 	uint8_t protocol;
 	uint16_t port_low, port_high;
 };
@@ -60,7 +60,8 @@ struct fw_desired {
 	enum fw_role role;
 	enum fw_mode mode;
 	bool underlay_locked; /* mode enforce: false while "enforce pending": the underlay only records */
-	bool containers; /* policy lets containers use the overlay with this host's identity */
+	bool egress_locked; /* out only to the hub and what egress lists; closes with the underlay */
+	bool containers;    /* policy lets containers use the overlay with this host's identity */
 	char ifname[IFNAMSIZ];	    /* sortie0 */
 	char join_ifname[IFNAMSIZ]; /* sortie-join while enrolling, else "" */
 	struct prefix overlay6;	    /* the network's /48 */
@@ -77,6 +78,8 @@ struct fw_desired {
 	size_t n_tuples;
 	const struct fw_underlay *underlay;
 	size_t n_underlay;
+	const struct fw_underlay *egress;
+	size_t n_egress;
 	uint32_t
 		api_uid; /* workload: only this uid (and 0) may reach the hub's ports over the overlay */
 	/* Interfaces that containers are behind. None named: every interface of kind "bridge". */

@@ -31,6 +31,7 @@ const struct set_row set_rows[N_SET_KINDS] = {
 	[SET_OUT_ECHO_KEEP] = {"out_echo_keep", SHAPE_ADDR, .timeout = true},
 	[SET_HUB] = {"hub", SHAPE_ENDPOINT},
 	[SET_UNDERLAY] = {"underlay", SHAPE_TUPLE, .interval = true},
+	[SET_EGRESS] = {"egress", SHAPE_TUPLE, .interval = true},
 	[SET_CONTAINER] = {"container", SHAPE_IFNAME},
 };
 const char *const counter_names[N_COUNTERS] = {
@@ -79,10 +80,13 @@ const char *const chain_names[N_CHAINS] = {
 	[CHAIN_UNDERLAY_IN] = "underlay_in",
 	[CHAIN_UNDERLAY_OUT] = "underlay_out",
 	[CHAIN_UNDERLAY_FORWARD] = "underlay_forward",
+	[CHAIN_EGRESS] = "egress",
+	[CHAIN_EGRESS_FORWARD] = "egress_forward",
 	[CHAIN_DENY_IN] = "deny_in",
 	[CHAIN_DENY_OUT] = "deny_out",
 	[CHAIN_DROP_OUT] = "drop_out",
 	[CHAIN_DENY_UNDERLAY] = "deny_underlay",
+	[CHAIN_DENY_EGRESS] = "deny_egress",
 	[CHAIN_DENY_SPOOF] = "deny_spoof",
 	[CHAIN_WOULD_IN] = "would_in",
 	[CHAIN_WOULD_OUT] = "would_out",
@@ -153,6 +157,14 @@ static const struct rule_row common_rows[] = {
 	ROW(DENY_UNDERLAY, ANY, 0, LIMIT, JUMP(LOG_UNDERLAY)),
 	ROW(DENY_UNDERLAY, ANY, 0, COUNT(UNDERLAY), DROP),
 
+	/* As DENY_OUT: whoever asked is told at once. */
+	ROW(DENY_EGRESS, ANY, WHEN_RECORDED, GOTO(DENY_UNDERLAY)),
+	ROW(DENY_EGRESS, ANY, 0, LIMIT, JUMP(LOG_UNDERLAY)),
+	ROW(DENY_EGRESS, ANY, 0, COUNT(UNDERLAY)),
+	ROW(DENY_EGRESS, ANY, 0, PROTO(TCP), T(RESET, 0)),
+	ROW(DENY_EGRESS, ANY, 0, T(PROHIBIT, 0)),
+	ROW(DENY_EGRESS, ANY, 0, DROP),
+
 	ROWS_LOG(LOG_IN, SOURCE, IN),
 	ROWS_LOG(LOG_OUT, DESTINATION, OUT),
 	ROWS_LOG(LOG_SPOOF, SOURCE, SPOOF),
@@ -181,6 +193,7 @@ uint16_t layout_when(const struct fw_desired *desired)
 	when |= locked ? WHEN_LOCKED : 0;
 	when |= underlay && !locked ? WHEN_RECORDED : 0;
 	when |= desired->listen_port ? WHEN_PORT : 0;
+	when |= underlay && desired->egress_locked ? WHEN_EGRESS : WHEN_NO_EGRESS;
 	return (uint16_t)when;
 }
 

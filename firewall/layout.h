@@ -36,6 +36,7 @@ enum set_kind {
 	SET_OUT_ECHO_KEEP,
 	SET_HUB,       /* address . port: the hub's underlay endpoints */
 	SET_UNDERLAY,  /* prefix . protocol . port range */
+	SET_EGRESS,    /* the same, of what this host may ask outside */
 	SET_CONTAINER, /* names of interfaces; the IPv6 twin stays empty */
 	N_SET_KINDS,
 };
@@ -103,10 +104,13 @@ enum chain {
 	CHAIN_UNDERLAY_IN,
 	CHAIN_UNDERLAY_OUT,
 	CHAIN_UNDERLAY_FORWARD,
+	CHAIN_EGRESS,
+	CHAIN_EGRESS_FORWARD,
 	CHAIN_DENY_IN,
 	CHAIN_DENY_OUT,
 	CHAIN_DROP_OUT,
 	CHAIN_DENY_UNDERLAY,
+	CHAIN_DENY_EGRESS,
 	CHAIN_DENY_SPOOF,
 	CHAIN_WOULD_IN,
 	CHAIN_WOULD_OUT,
@@ -149,9 +153,10 @@ enum term_kind {
 	TERM_SOURCE_FLOW, /* the same with protocol and port of the flow as its initiator sent it */
 	TERM_DESTINATION_FLOW,
 	TERM_SOURCE_ENDPOINT, /* arg: enum set_kind; address . source port */
-	TERM_PROTOCOL,	      /* arg: IPPROTO_*; IPPROTO_ICMP is ICMPv6 in IPv6 */
-	TERM_FLOW_PROTOCOL,   /* the flow's, also for ICMP errors about it */
-	TERM_SOURCE_PORT,     /* arg: port or enum port */
+	TERM_DESTINATION_ENDPOINT,
+	TERM_PROTOCOL,	    /* arg: IPPROTO_*; IPPROTO_ICMP is ICMPv6 in IPv6 */
+	TERM_FLOW_PROTOCOL, /* the flow's, also for ICMP errors about it */
+	TERM_SOURCE_PORT,   /* arg: port or enum port */
 	TERM_DESTINATION_PORT,
 	TERM_ICMP_TYPE, /* arg: type, or enum echo */
 	TERM_HOP_LIMIT,
@@ -209,6 +214,8 @@ enum when {
 	WHEN_LOCKED = 1 << 5,	/* ... and closed */
 	WHEN_RECORDED = 1 << 6, /* ... or only recorded */
 	WHEN_PORT = 1 << 7,	/* WireGuard's port is known */
+	WHEN_EGRESS = 1 << 8,	/* what goes out in the underlay is looked at too */
+	WHEN_NO_EGRESS = 1 << 9,
 };
 
 enum row_family { ROW_ANY, ROW_BOTH, ROW_IPV4, ROW_IPV6 };

@@ -12,6 +12,7 @@ void memory_done(struct memory *memory)
 	free(memory->peers);
 	free(memory->tuples);
 	free(memory->underlay);
+	free(memory->egress);
 	free(memory->container_ifnames);
 	*memory = (struct memory){0};
 }
@@ -54,26 +55,29 @@ void memory_keep(struct memory *memory, const struct fw_desired *desired,
 		     sizeof(*desired->tuples)) &&
 		keep(&memory->underlay, desired->underlay, desired->n_underlay,
 		     sizeof(*desired->underlay)) &&
+		keep(&memory->egress, desired->egress, desired->n_egress,
+		     sizeof(*desired->egress)) &&
 		keep(&memory->container_ifnames, desired->container_ifnames,
 		     desired->n_container_ifnames, sizeof(*desired->container_ifnames));
 	memory->desired.hubs = memory->hubs;
 	memory->desired.peers = memory->peers;
 	memory->desired.tuples = memory->tuples;
 	memory->desired.underlay = memory->underlay;
+	memory->desired.egress = memory->egress;
 	memory->desired.container_ifnames = memory->container_ifnames;
 }
 
 /* ---- the same? ---- */
 
 /* What is compared below. A new member that nobody compares would be a change that nobody makes. */
-_Static_assert(sizeof(void *) != 8 || sizeof(struct fw_desired) == 208,
+_Static_assert(sizeof(void *) != 8 || sizeof(struct fw_desired) == 224,
 	       "struct fw_desired has changed: compare the new member here");
 
 static bool same_options(const struct fw_desired *a, const struct fw_desired *b)
 {
 	return a->role == b->role && a->mode == b->mode &&
-	       a->underlay_locked == b->underlay_locked && a->containers == b->containers &&
-	       strncmp(a->ifname, b->ifname, IFNAMSIZ) == 0 &&
+	       a->underlay_locked == b->underlay_locked && a->egress_locked == b->egress_locked &&
+	       a->containers == b->containers && strncmp(a->ifname, b->ifname, IFNAMSIZ) == 0 &&
 	       strncmp(a->join_ifname, b->join_ifname, IFNAMSIZ) == 0 &&
 	       prefix_compare(&a->overlay6, &b->overlay6) == 0 &&
 	       prefix_compare(&a->overlay4, &b->overlay4) == 0 && addr_equal(&a->hub6, &b->hub6) &&
@@ -91,17 +95,24 @@ static bool same_hubs(const struct fw_desired *a, const struct fw_desired *b)
 	return same;
 }
 
-static bool same_underlay(const struct fw_desired *a, const struct fw_desired *b)
+static bool same_entries(const struct fw_underlay *a, size_t n_a, const struct fw_underlay *b,
+			 size_t n_b)
 {
-	bool same = a->n_underlay == b->n_underlay;
+	bool same = n_a == n_b;
 
-	for (size_t i = 0; same && i < a->n_underlay; i++) {
-		const struct fw_underlay *x = &a->underlay[i], *y = &b->underlay[i];
+	for (size_t i = 0; same && i < n_a; i++) {
+		const struct fw_underlay *x = &a[i], *y = &b[i];
 
-		same = prefix_compare(&x->from, &y->from) == 0 && x->protocol == y->protocol &&
+		same = prefix_compare(&x->range, &y->range) == 0 && x->protocol == y->protocol &&
 		       x->port_low == y->port_low && x->port_high == y->port_high;
 	}
 	return same;
+}
+
+static bool same_underlay(const struct fw_desired *a, const struct fw_desired *b)
+{
+	return same_entries(a->underlay, a->n_underlay, b->underlay, b->n_underlay) &&
+	       same_entries(a->egress, a->n_egress, b->egress, b->n_egress);
 }
 
 static bool same_containers(const struct fw_desired *a, const struct fw_desired *b)

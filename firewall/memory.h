@@ -7,8 +7,8 @@
 
 struct memory {
 	bool valid;
-	struct fw_desired desired;				    /* points to what follows */
-	void *hubs, *peers, *tuples, *underlay, *container_ifnames; /* owned */
+	struct fw_desired desired; /* points to what follows */
+	void *hubs, *peers, *tuples, *underlay, *egress, *container_ifnames; /* owned */
 };
 
 void memory_done(struct memory *memory);

@@ -67,6 +67,7 @@ static const struct rule_row rows[] = {
 	ROW(OUTPUT, ANY, WHEN_UNDERLAY, REPLY, GOTO(UNDERLAY_OUT)),
 	/* Of a connection that conntrack does not know, whoever opened it: without this it runs until the window is full. */
 	ROW(OUTPUT, ANY, WHEN_UNDERLAY, INVALID, PROTO(TCP), GOTO(UNDERLAY_OUT)),
+	ROW(OUTPUT, ANY, WHEN_EGRESS, GOTO(EGRESS)),
 
 	/* Router solicitations and the like: nobody is there to hear them. */
 	ROW(TO_OVERLAY, BOTH, 0, T(DESTINATION_TYPE, RTN_MULTICAST), DROP),
@@ -122,6 +123,7 @@ static const struct rule_row rows[] = {
 	ROW(FORWARD, ANY, WHEN_JOIN, FROM_JOIN, GOTO(DENY_IN)),
 	ROW(FORWARD, ANY, WHEN_JOIN, TO_JOIN, GOTO(DROP_OUT)),
 	ROW(FORWARD, ANY, WHEN_UNDERLAY, DNAT, GOTO(UNDERLAY_FORWARD)),
+	ROW(FORWARD, ANY, WHEN_EGRESS, T(IN_CONTAINER, 0), GOTO(EGRESS_FORWARD)),
 
 	/* Prerouting has decided; what it let pass is for a published port, or an answer to a container. */
 	ROW(FORWARD_IN, ANY, 0, TO_OVERLAY, GOTO(DROP_OUT)),
@@ -157,7 +159,10 @@ static const struct rule_row rows[] = {
 	/* To conntrack a redirect is an error like others. */
 	ROW(UNDERLAY_IN, IPV4, 0, PROTO(ICMP), ICMP_TYPE(ICMP_REDIRECT), GOTO(DENY_UNDERLAY)),
 	ROW(UNDERLAY_IN, BOTH, 0, RELATED, PROTO(ICMP), ACCEPT),
-	ROW(UNDERLAY_IN, ANY, 0, REPLY, ACCEPT),
+	ROW(UNDERLAY_IN, ANY, WHEN_NO_EGRESS, REPLY, ACCEPT),
+	/* In both directions: a destination that is withdrawn is cut off at once. Before WireGuard's port is known: the hub. */
+	ROW(UNDERLAY_IN, BOTH, WHEN_EGRESS, REPLY, T(SOURCE_FLOW, SET_EGRESS), ACCEPT),
+	ROW(UNDERLAY_IN, BOTH, WHEN_EGRESS, REPLY, PROTO(UDP), T(SOURCE_ENDPOINT, SET_HUB), ACCEPT),
 	ROW(UNDERLAY_IN, BOTH, 0, ORIGINAL, T(SOURCE_FLOW, SET_UNDERLAY), ACCEPT),
 	/* What policy serves to somebody needs no conntrack: an operator's session outlives a flush of it. */
 	ROW(UNDERLAY_IN, BOTH, 0, INVALID, PROTO(TCP), T(SOURCE_TUPLE, SET_UNDERLAY), ACCEPT),
@@ -171,6 +176,27 @@ static const struct rule_row rows[] = {
 	ROW(UNDERLAY_OUT, BOTH, 0, T(DESTINATION_FLOW, SET_UNDERLAY), ACCEPT),
 	ROW(UNDERLAY_OUT, BOTH, 0, INVALID, T(DESTINATION_ANSWER, SET_UNDERLAY), ACCEPT),
 	ROW(UNDERLAY_OUT, ANY, 0, GOTO(DENY_UNDERLAY)),
+
+	/* What this host opens where its egress is closed. The way to the hub stands here, where no policy reaches. */
+	ROW(EGRESS, BOTH, 0, PROTO(UDP), T(DESTINATION_ENDPOINT, SET_HUB), ACCEPT),
+	ROW(EGRESS, IPV6, 0, PROTO(ICMP), ICMP_TYPES(ND_ROUTER_SOLICIT, ND_NEIGHBOR_ADVERT),
+	    T(HOP_LIMIT, 255), ACCEPT),
+	ROW(EGRESS, IPV6, 0, PROTO(ICMP), ICMP_TYPES(MLD_LISTENER_QUERY, MLD_LISTENER_REDUCTION),
+	    ACCEPT),
+	ROW(EGRESS, IPV6, 0, PROTO(ICMP), ICMP_TYPE(MLD2_REPORT), ACCEPT),
+	ROW(EGRESS, IPV4, 0, PROTO(IGMP), ACCEPT),
+	ROW(EGRESS, IPV4, 0, PROTO(UDP), SPORT(68), DPORT(67), ACCEPT),
+	ROW(EGRESS, IPV6, 0, PROTO(UDP), SPORT(546), DPORT(547), ACCEPT),
+	ROW(EGRESS, BOTH, 0, RELATED, PROTO(ICMP), ACCEPT),
+	ROW(EGRESS, BOTH, 0, T(DESTINATION_FLOW, SET_EGRESS), ACCEPT),
+	ROW(EGRESS, ANY, 0, GOTO(DENY_EGRESS)),
+
+	/* The same for containers, but for what stays among them and what they answer. */
+	ROW(EGRESS_FORWARD, ANY, 0, T(OUT_CONTAINER, 0), RETURN),
+	ROW(EGRESS_FORWARD, ANY, 0, REPLY, RETURN),
+	ROW(EGRESS_FORWARD, BOTH, 0, RELATED, PROTO(ICMP), RETURN),
+	ROW(EGRESS_FORWARD, BOTH, 0, T(DESTINATION_FLOW, SET_EGRESS), RETURN),
+	ROW(EGRESS_FORWARD, ANY, 0, GOTO(DENY_UNDERLAY)),
 
 	/* Published ports of containers, asked for by the port that the initiator saw. */
 	ROW(UNDERLAY_FORWARD, BOTH, 0, RELATED, PROTO(ICMP), ACCEPT),

@@ -109,19 +109,28 @@ static json_t *encode_prefixes(const struct prefix *prefixes, size_t n, bool *wi
 	return list;
 }
 
-static json_t *encode_underlay(const void *item)
+static json_t *encode_entry(const struct policy_underlay *entry, const char *ranges)
 {
-	const struct policy_underlay *entry = item;
 	json_t *object = json_object();
 	bool wild = entry->on.any;
 	int failed = set(object, "name", json_string(entry->name));
 
 	failed |= set_selector(object, "on", &entry->on);
-	failed |= set(object, "from", encode_prefixes(entry->from, entry->n_from, &wild));
+	failed |= set(object, ranges, encode_prefixes(entry->ranges, entry->n_ranges, &wild));
 	failed |= set(object, "allow", encode_ports(entry->ports, entry->n_ports));
 	if (wild)
 		failed |= set(object, "any", json_true());
 	return finish(object, failed);
+}
+
+static json_t *encode_underlay(const void *item)
+{
+	return encode_entry(item, "from");
+}
+
+static json_t *encode_egress(const void *item)
+{
+	return encode_entry(item, "to");
 }
 
 static json_t *encode_resource(const void *item)
@@ -174,6 +183,11 @@ static json_t *encode_header(const struct policy *p)
 	failed |=
 		set(object, "underlay",
 		    encode_list(p->underlay, p->n_underlay, sizeof(*p->underlay), encode_underlay));
+	/* Left out where empty: policies of before there was such a section keep their one form. */
+	if (p->n_egress)
+		failed |=
+			set(object, "egress",
+			    encode_list(p->egress, p->n_egress, sizeof(*p->egress), encode_egress));
 	failed |= set(
 		object, "enrollers",
 		encode_list(p->enrollers, p->n_enrollers, sizeof(*p->enrollers), encode_enroller));

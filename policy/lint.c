@@ -87,9 +87,23 @@ static void lint_hosts(struct lint *lint)
 		if (host->mode == POLICY_MODE_OBSERVE)
 			FIND(lint, "hosts: \"%s\" is in mode observe: nothing is dropped there",
 			     host->on.text);
+		if (host->egress_locked && host->mode != POLICY_MODE_ENFORCE)
+			FIND(lint,
+			     "hosts: \"%s\" locks egress, but only mode enforce closes anything there",
+			     host->on.text);
 		if (host->on.any)
 			wildcard = host;
 	}
+}
+
+static void lint_ranges(struct lint *lint, const char *section, const struct policy_underlay *entry)
+{
+	for (size_t i = 0; i < entry->n_ranges; i++)
+		if (entry->ranges[i].length == 0) {
+			char prefix[PREFIX_TEXT_MAX];
+			FIND(lint, "%s \"%s\" is open to %s: name the ranges", section, entry->name,
+			     prefix_format(&entry->ranges[i], prefix));
+		}
 }
 
 static void lint_underlay(struct lint *lint, const struct policy_underlay *entry)
@@ -98,12 +112,23 @@ static void lint_underlay(struct lint *lint, const struct policy_underlay *entry
 		FIND(lint, "underlay \"%s\" opens ports on every host: name which", entry->name);
 	else if (count_members(lint, &entry->on) == 0)
 		FIND(lint, "underlay \"%s\": nobody matches on: %s", entry->name, entry->on.text);
-	for (size_t i = 0; i < entry->n_from; i++)
-		if (entry->from[i].length == 0) {
-			char prefix[PREFIX_TEXT_MAX];
-			FIND(lint, "underlay \"%s\" is open to %s: name the ranges", entry->name,
-			     prefix_format(&entry->from[i], prefix));
-		}
+	lint_ranges(lint, "underlay", entry);
+}
+
+/* An entry that applies to everybody (resolvers, time) is usual here; one that no locked host uses is not. */
+static void lint_egress(struct lint *lint, const struct policy_underlay *entry)
+{
+	bool used = false;
+
+	for (size_t i = 0; !used && i < lint->inventory->n; i++) {
+		const struct policy_member *member = &lint->inventory->members[i];
+		used = policy_selects(&entry->on, member) &&
+		       policy_host_settings(lint->policy, member).egress_locked;
+	}
+	if (!used)
+		FIND(lint, "egress \"%s\": on: %s selects no host whose egress is locked",
+		     entry->name, entry->on.text);
+	lint_ranges(lint, "egress", entry);
 }
 
 static void lint_others(struct lint *lint)
@@ -218,6 +243,8 @@ void policy_lint(const struct policy *policy, const struct policy_inventory *inv
 		lint_hosts(&lint);
 		for (size_t i = 0; i < policy->n_underlay; i++)
 			lint_underlay(&lint, &policy->underlay[i]);
+		for (size_t i = 0; i < policy->n_egress; i++)
+			lint_egress(&lint, &policy->egress[i]);
 		lint_others(&lint);
 	}
 	index_done(&lint.index);

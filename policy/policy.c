@@ -24,7 +24,7 @@ static void underlay_done(struct policy_underlay *entry)
 {
 	policy_selector_done(&entry->on);
 	free(entry->name);
-	free(entry->from);
+	free(entry->ranges);
 	free(entry->ports);
 }
 
@@ -38,6 +38,8 @@ void policy_free(struct policy *policy)
 		policy_selector_done(&policy->hosts[i].on);
 	for (size_t i = 0; i < policy->n_underlay; i++)
 		underlay_done(&policy->underlay[i]);
+	for (size_t i = 0; i < policy->n_egress; i++)
+		underlay_done(&policy->egress[i]);
 	for (size_t i = 0; i < policy->n_resources; i++)
 		free(policy->resources[i].name);
 	for (size_t i = 0; i < policy->n_tests; i++) {
@@ -47,6 +49,7 @@ void policy_free(struct policy *policy)
 	free(policy->rules);
 	free(policy->hosts);
 	free(policy->underlay);
+	free(policy->egress);
 	free(policy->resources);
 	free(policy->enrollers);
 	free(policy->tests);

@@ -80,11 +80,12 @@ struct policy_host {
 	int64_t lease_s; /* 0: the network's default */
 };
 
+/* Outside the overlay: `underlay:` lets ranges in, `egress:` lets the host out to them where its egress is locked. */
 struct policy_underlay {
 	char *name;
 	struct policy_selector on;
-	struct prefix *from; /* owned */
-	size_t n_from;
+	struct prefix *ranges; /* owned; `from` or `to` */
+	size_t n_ranges;
 	struct policy_port *ports; /* owned */
 	size_t n_ports;
 };
@@ -115,6 +116,8 @@ struct policy {
 	size_t n_hosts;
 	struct policy_underlay *underlay;
 	size_t n_underlay;
+	struct policy_underlay *egress;
+	size_t n_egress;
 	struct policy_resource *resources;
 	size_t n_resources;
 	struct policy_enroller *enrollers;

@@ -46,6 +46,14 @@ static int read_underlays(struct reader *reader, const struct node *node, void *
 			  section_underlay, &policy->underlay, &policy->n_underlay);
 }
 
+static int read_egress(struct reader *reader, const struct node *node, void *object)
+{
+	struct policy *policy = object;
+
+	return read_items(reader, node, "egress", POLICY_HOSTS_MAX, sizeof(*policy->egress),
+			  section_egress, &policy->egress, &policy->n_egress);
+}
+
 static int read_enrollers(struct reader *reader, const struct node *node, void *object)
 {
 	struct policy *policy = object;
@@ -65,11 +73,11 @@ static int read_tests(struct reader *reader, const struct node *node, void *obje
 int sections_read_file(struct reader *reader, const struct node *root)
 {
 	static const struct field fields[] = {
-		{"version", true, read_version},     {"services", false, section_services},
-		{"groups", false, section_groups},   {"resources", false, read_resources},
-		{"rules", false, read_rules},	     {"hosts", false, read_hosts},
-		{"underlay", false, read_underlays}, {"enrollers", false, read_enrollers},
-		{"tests", false, read_tests},
+		{"version", true, read_version},      {"services", false, section_services},
+		{"groups", false, section_groups},    {"resources", false, read_resources},
+		{"rules", false, read_rules},	      {"hosts", false, read_hosts},
+		{"underlay", false, read_underlays},  {"egress", false, read_egress},
+		{"enrollers", false, read_enrollers}, {"tests", false, read_tests},
 	};
 	return read_fields(reader, root, "a policy", fields, ARRAY_SIZE(fields), reader->policy);
 }
@@ -77,9 +85,9 @@ int sections_read_file(struct reader *reader, const struct node *root)
 int sections_read_header(struct reader *reader, const struct node *root)
 {
 	static const struct field fields[] = {
-		{"version", true, read_version},     {"resources", true, read_resources},
-		{"hosts", true, read_hosts},	     {"underlay", true, read_underlays},
-		{"enrollers", true, read_enrollers},
+		{"version", true, read_version}, {"resources", true, read_resources},
+		{"hosts", true, read_hosts},	 {"underlay", true, read_underlays},
+		{"egress", false, read_egress},	 {"enrollers", true, read_enrollers},
 	};
 	return read_fields(reader, root, "a policy header", fields, ARRAY_SIZE(fields),
 			   reader->policy);

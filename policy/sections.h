@@ -18,6 +18,7 @@ int section_groups(struct reader *reader, const struct node *node, void *object)
 int section_rule(struct reader *reader, const struct node *node, void *object);
 int section_host(struct reader *reader, const struct node *node, void *object);
 int section_underlay(struct reader *reader, const struct node *node, void *object);
+int section_egress(struct reader *reader, const struct node *node, void *object);
 int section_resource(struct reader *reader, const struct node *node, void *object);
 int section_enroller(struct reader *reader, const struct node *node, void *object);
 int section_test(struct reader *reader, const struct node *node, void *object);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The sections about hosts and networks: hosts, underlay, resources, enrollers. */
+/* The sections about hosts and networks: hosts, underlay, egress, resources, enrollers. */
 #include "policy/sections.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -71,7 +71,7 @@ int section_host(struct reader *reader, const struct node *node, void *object)
 	return r < 0 ? r : check_any(reader, node, host->on.any);
 }
 
-/* ---- underlay ---- */
+/* ---- underlay and egress ---- */
 
 static int underlay_name(struct reader *reader, const struct node *node, void *object)
 {
@@ -83,15 +83,15 @@ static int underlay_on(struct reader *reader, const struct node *node, void *obj
 	return read_selector_node(reader, node, &((struct policy_underlay *)object)->on);
 }
 
-static int underlay_from(struct reader *reader, const struct node *node, void *object)
+static int underlay_ranges(struct reader *reader, const struct node *node, void *object)
 {
 	struct policy_underlay *entry = object;
 
 	if (node->kind == NODE_LIST && node->n_items == 0)
 		return read_error(reader, node,
 				  "an empty list of ranges: name one or remove the entry");
-	return read_items(reader, node, "from", POLICY_PORTS_MAX, sizeof(*entry->from), read_prefix,
-			  &entry->from, &entry->n_from);
+	return read_items(reader, node, "ranges", POLICY_PORTS_MAX, sizeof(*entry->ranges),
+			  read_prefix, &entry->ranges, &entry->n_ranges);
 }
 
 static int underlay_allow(struct reader *reader, const struct node *node, void *object)
@@ -101,20 +101,38 @@ static int underlay_allow(struct reader *reader, const struct node *node, void *
 	return read_ports(reader, node, &entry->ports, &entry->n_ports);
 }
 
+static int check_underlay(struct reader *reader, const struct node *node,
+			  const struct policy_underlay *entry)
+{
+	bool wild = entry->on.any;
+
+	for (size_t i = 0; i < entry->n_ranges; i++)
+		wild = wild || entry->ranges[i].length == 0;
+	return check_any(reader, node, wild);
+}
+
 int section_underlay(struct reader *reader, const struct node *node, void *object)
 {
 	static const struct field fields[] = {
-		{"name", true, underlay_name}, {"on", true, underlay_on},
-		{"from", true, underlay_from}, {"allow", true, underlay_allow},
+		{"name", true, underlay_name},	 {"on", true, underlay_on},
+		{"from", true, underlay_ranges}, {"allow", true, underlay_allow},
 		{"any", false, read_any},
 	};
-	struct policy_underlay *entry = object;
-	int r = read_fields(reader, node, "an underlay entry", fields, ARRAY_SIZE(fields), entry);
-	bool wild = entry->on.any;
+	int r = read_fields(reader, node, "an underlay entry", fields, ARRAY_SIZE(fields), object);
 
-	for (size_t i = 0; i < entry->n_from; i++)
-		wild = wild || entry->from[i].length == 0;
-	return r < 0 ? r : check_any(reader, node, wild);
+	return r < 0 ? r : check_underlay(reader, node, object);
+}
+
+int section_egress(struct reader *reader, const struct node *node, void *object)
+{
+	static const struct field fields[] = {
+		{"name", true, underlay_name}, {"on", true, underlay_on},
+		{"to", true, underlay_ranges}, {"allow", true, underlay_allow},
+		{"any", false, read_any},
+	};
+	int r = read_fields(reader, node, "an egress entry", fields, ARRAY_SIZE(fields), object);
+
+	return r < 0 ? r : check_underlay(reader, node, object);
 }
 
 /* ---- resources ---- */

@@ -104,16 +104,27 @@ class World:
                         return True
         return False
 
-    def underlay_serves(self, source, protocol, port):
-        for entry in self.policy.get("underlay", []):
+    def listed(self, section, ranges, address, protocol, port):
+        for entry in self.policy.get(section, []):
             if not self.selects(entry["on"], self.me):
                 continue
-            if not any(source.version == ipaddress.ip_network(p).version and source in ipaddress.ip_network(p)
-                       for p in entry["from"]):
+            if not any(address.version == ipaddress.ip_network(p).version and address in ipaddress.ip_network(p)
+                       for p in entry[ranges]):
                 continue
             if any(port_matches(p, protocol, port) for p in entry["allow"]):
                 return True
         return False
+
+    def underlay_serves(self, source, protocol, port):
+        return self.listed("underlay", "from", source, protocol, port)
+
+    def may_ask(self, target, protocol, port):
+        """Outside the overlay, where the host's egress may be locked."""
+        if self.mode != "enforce" or self.policy["hosts"][0].get("egress") != "locked":
+            return True
+        if protocol == UDP and (target, port) in self.hub_endpoints:
+            return True
+        return self.listed("egress", "to", target, protocol, port)
 
 
 class Host:
@@ -300,7 +311,11 @@ class Host:
             if not self.world.underlay_serves(flow.origin[0], p.protocol, flow.origin[4]):
                 return set()
         if state == "invalid" and locked:
+            if p.protocol == TCP:
+                return out if self.world.underlay_serves(p.dst, p.protocol, p.sport) else set()
             return None  # not said by the design: not compared
+        if state in ("new", "original") and not self.world.may_ask(p.dst, p.protocol, p.dport):
+            return set()
         if state == "new":
             self.remember(p)
         return out
@@ -325,17 +340,24 @@ class Host:
                         flow.origin[0], p.protocol, flow.origin[4]):
                     return set()
                 return {"eth"}
-            return {"eth"} if state == "original" else None
+            if state not in ("new", "original"):
+                return None
+            if not self.world.may_ask(p.dst, p.protocol, p.dport):
+                return set()
+            if state == "new":
+                self.remember(p)
+            return {"eth"}
         if not locked:
             if state == "invalid":
                 return None
             return self.pass_underlay(p, state, flow, to_local, dnat)
         if state == "invalid":
-            return set()
+            served = to_local and p.protocol == TCP and self.world.underlay_serves(p.src, p.protocol, p.dport)
+            return {"local"} if served else set()
         if state == "related":
             return {"local"} if to_local else None
         if state == "reply" and flow.entered.startswith("local"):
-            return {"local"}
+            return {"local"} if self.world.may_ask(p.src, p.protocol, flow.origin[4]) else set()
         if state == "reply":
             return {"docker"}
         if self.is_dhcp(p):

@@ -91,12 +91,15 @@ def random_world(r):
     containers = r.random() < 0.4
     underlay = [{"name": f"underlay {i}", "on": random_terms(r), "from": [r.choice(["192.168.1.0/24", "203.0.113.0/24", "fd00:1::/64",
                 "0.0.0.0/0", "::/0"])], "allow": [random_port(r)]} for i in range(r.randint(0, 3))]
-    for entry in underlay:
-        if entry["from"][0].endswith("/0"):  # a wildcard has to be said twice
+    egress = [{"name": f"egress {i}", "on": random_terms(r), "to": [r.choice(["192.168.1.0/24", "203.0.113.0/24", "fd00:1::/64",
+              "0.0.0.0/0", "::/0"])], "allow": [random_port(r)]} for i in range(r.randint(0, 3))]
+    for entry in underlay + egress:
+        if entry.get("from", entry.get("to"))[0].endswith("/0"):  # a wildcard has to be said twice
             entry["any"] = True
     policy = {"version": 1, "services": services, "groups": groups, "rules": rules, "underlay": underlay,
-              "hosts": [{"on": "any", "any": True, "mode": mode, "containers": containers}]}
-    for key in ("groups", "rules", "underlay"):
+              "egress": egress, "hosts": [{"on": "any", "any": True, "mode": mode, "containers": containers,
+                                           "egress": r.choice(["open", "locked"])}]}
+    for key in ("groups", "rules", "underlay", "egress"):
         if not policy[key]:
             del policy[key]
     loose = mode != "enforce" and r.random() < 0.5
@@ -163,7 +166,7 @@ class Packets:
         if kind < 0.74:
             return self.talk(self.question("local-via-eth", eth, self.peer_address(version)))
         if kind < 0.78:
-            return [self.question("docker", container, self.peer_address(version))]
+            return [self.question("docker", container, r.choice([self.peer_address(version), self.neighbour(version)]))]
         if kind < 0.90:
             return self.talk(self.question("eth", self.neighbour(version), eth))
         if kind < 0.96:
@@ -453,7 +456,8 @@ def main():
     verdict = "ok" if not bad else "not ok"
     print(f"{verdict} oracle: {args.policies} policies, {total} packets, {bad} policies differ (seeds from {args.seed})")
     # A run that saw only one kind of outcome proves nothing.
-    kinds = ("sortie local", "sortie dropped", "local sortie", "local dropped", "eth local", "eth dropped", "docker dropped")
+    kinds = ("sortie local", "sortie dropped", "local sortie", "local eth", "local dropped", "eth local", "eth dropped", "docker eth",
+             "docker dropped")
     for k in kinds:
         print(f"ok oracle saw {k}" if outcomes.get(k) else f"not ok oracle never saw {k}")
     return 1 if bad or not all(outcomes.get(k) for k in kinds) else 0

@@ -57,7 +57,7 @@ struct world {
 	ssize_t self;
 	struct addr ipv6, ipv4; /* our own */
 	struct fw_tuple *tuples;
-	struct fw_underlay *underlay;
+	struct fw_underlay *underlay, *egress;
 };
 
 static int complain(const char *what, const char *why)
@@ -73,6 +73,7 @@ static void world_done(struct world *world)
 	free(world->peers);
 	free(world->tuples);
 	free(world->underlay);
+	free(world->egress);
 }
 
 /* ---- inventory ---- */
@@ -190,28 +191,40 @@ static int resolve(const struct arguments *arguments, struct world *world,
 	return 0;
 }
 
-static int collect_underlay(struct world *world, struct fw_desired *desired)
+static int collect(const struct world *world, const struct policy_underlay *list, size_t n_list,
+		   struct fw_underlay **ret, size_t *ret_n)
 {
-	size_t n = 0, all = 0;
+	size_t all = 0;
 
-	for (size_t i = 0; i < world->policy->n_underlay; i++)
-		all += world->policy->underlay[i].n_from * world->policy->underlay[i].n_ports;
-	world->underlay = calloc(all + 1, sizeof(*world->underlay));
-	if (!world->underlay)
+	for (size_t i = 0; i < n_list; i++)
+		all += list[i].n_ranges * list[i].n_ports;
+	*ret = calloc(all + 1, sizeof(**ret));
+	if (!*ret)
 		return complain("underlay", "out of memory");
-	for (size_t i = 0; i < world->policy->n_underlay; i++) {
-		const struct policy_underlay *entry = &world->policy->underlay[i];
+	for (size_t i = 0; i < n_list; i++) {
+		const struct policy_underlay *entry = &list[i];
 
 		if (!policy_selects(&entry->on, &world->members[world->self]))
 			continue;
-		for (size_t f = 0; f < entry->n_from; f++)
+		for (size_t f = 0; f < entry->n_ranges; f++)
 			for (size_t p = 0; p < entry->n_ports; p++)
-				world->underlay[n++] = (struct fw_underlay){
-					entry->from[f], entry->ports[p].protocol,
+				(*ret)[(*ret_n)++] = (struct fw_underlay){
+					entry->ranges[f], entry->ports[p].protocol,
 					entry->ports[p].low, entry->ports[p].high};
 	}
+	return 0;
+}
+
+static int collect_underlay(struct world *world, struct fw_desired *desired)
+{
+	const struct policy *policy = world->policy;
+
+	if (collect(world, policy->underlay, policy->n_underlay, &world->underlay,
+		    &desired->n_underlay) ||
+	    collect(world, policy->egress, policy->n_egress, &world->egress, &desired->n_egress))
+		return 1;
 	desired->underlay = world->underlay;
-	desired->n_underlay = n;
+	desired->egress = world->egress;
 	return 0;
 }
 
@@ -231,6 +244,7 @@ static int load(const struct arguments *arguments, struct world *world, struct f
 	if (!arguments->mode_given)
 		desired->mode = modes[settings.mode];
 	desired->containers = settings.containers;
+	desired->egress_locked = settings.egress_locked;
 	for (size_t i = 0; i < world->n; i++)
 		world->peers[i].lease_s = arguments->lease_s;
 	world->ipv6 = world->peers[world->self].ipv6;

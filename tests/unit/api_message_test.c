@@ -259,27 +259,27 @@ static void test_texts(void **state)
 		const char *text;
 		int r;
 	} cases[] = {
-		{"{\"mode\":\"overlay\",\"schema\":\"sortie.mode/1\"}", 0},
-		{" {\"schema\":\"sortie.mode/1\",\"mode\":\"\"} \n", 0},
-		{"{\"schema\":\"sortie.mode/1\",\"mode\":\"a\",\"mode\":\"b\"}", -EINVAL},
-		{"{\"schema\":\"sortie.mode/1\",\"mode\":\"a\"}x", -EINVAL},
-		{"{\"schema\":\"sortie.mode/1\",\"mode\":\"a\\u0000b\"}", -EINVAL},
-		{"{\"schema\":\"sortie.mode/1\",\"mode\":\"a\\u001b[2J\"}", -EINVAL},
-		{"{\"schema\":\"sortie.mode/1\",\"mode\":\"a\\nb\"}", -EINVAL},
-		{"{\"schema\":\"sortie.mode/1\",\"mode\":\"a\\u009bb\"}", -EINVAL},
-		{"{\"schema\":\"sortie.mode/1\",\"mode\":\"\xff\"}", -EINVAL},
-		{"{\"schema\":\"sortie.mode/1\",\"mode\":\"1234567890123456\"}", -EINVAL},
-		{"{\"schema\":\"sortie.mode/1\",\"mode\":null}", -EINVAL},
+		{"{\"mode\":\"overlay\",\"schema\":\"sortie.confirmed/1\"}", 0},
+		{" {\"schema\":\"sortie.confirmed/1\",\"mode\":\"\"} \n", 0},
+		{"{\"schema\":\"sortie.confirmed/1\",\"mode\":\"a\",\"mode\":\"b\"}", -EINVAL},
+		{"{\"schema\":\"sortie.confirmed/1\",\"mode\":\"a\"}x", -EINVAL},
+		{"{\"schema\":\"sortie.confirmed/1\",\"mode\":\"a\\u0000b\"}", -EINVAL},
+		{"{\"schema\":\"sortie.confirmed/1\",\"mode\":\"a\\u001b[2J\"}", -EINVAL},
+		{"{\"schema\":\"sortie.confirmed/1\",\"mode\":\"a\\nb\"}", -EINVAL},
+		{"{\"schema\":\"sortie.confirmed/1\",\"mode\":\"a\\u009bb\"}", -EINVAL},
+		{"{\"schema\":\"sortie.confirmed/1\",\"mode\":\"\xff\"}", -EINVAL},
+		{"{\"schema\":\"sortie.confirmed/1\",\"mode\":\"1234567890123456\"}", -EINVAL},
+		{"{\"schema\":\"sortie.confirmed/1\",\"mode\":null}", -EINVAL},
 		{"[]", -EINVAL},
 		{"{}", -EINVAL},
 		{"\"\"", -EINVAL},
 		{"", -EINVAL},
-		{"{\"schema\":\"sortie.mode/1\",\"mode\":", -EINVAL},
+		{"{\"schema\":\"sortie.confirmed/1\",\"mode\":", -EINVAL},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct local_mode mode;
+		struct local_confirmed mode;
 		struct err err = {0};
-		int r = local_mode_decode(cases[i].text, strlen(cases[i].text), &mode, &err);
+		int r = local_confirmed_decode(cases[i].text, strlen(cases[i].text), &mode, &err);
 		if (r != cases[i].r)
 			fail_msg("%s: %d %s", cases[i].text, r, err.text);
 	}

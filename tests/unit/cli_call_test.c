@@ -673,6 +673,33 @@ static void test_can_by_agent(void **state)
 	assert_int_equal(run(AGENT "can db tcp/22", local_path), EXIT_USAGE);
 }
 
+static void test_mode(void **state)
+{
+	struct local_mode_set set = {.mode = "enforce", .confirm_s = 60};
+	struct local_confirmed confirmed = {.mode = "enforce"};
+
+	answer_with(ROUTE_LOCAL_MODE, local_mode_set_encode(&set));
+	assert_int_equal(run(AGENT "mode enforce --confirm 60s", local_path), 0);
+	assert_says(out, "run `sortie confirm`");
+	assert_says(out, "undone in 60 s");
+	set.confirm_s = 0;
+	set.pending = true;
+	answer_with(ROUTE_LOCAL_MODE, local_mode_set_encode(&set));
+	assert_int_equal(run(AGENT "mode enforce", local_path), 0);
+	assert_says(out, "pending");
+	assert_int_equal(run(AGENT "mode observe", local_path), EXIT_USAGE);
+	assert_int_equal(run(AGENT "mode overlay --confirm 60s", local_path), EXIT_USAGE);
+	assert_int_equal(run(AGENT "mode enforce --confirm 2h", local_path), EXIT_USAGE);
+	answer_problem(ROUTE_LOCAL_MODE, "mode-loosens", "mode: policy says enforce here");
+	assert_int_equal(run(AGENT "mode overlay", local_path), EXIT_DENIED);
+
+	answer_with(ROUTE_LOCAL_CONFIRM, local_confirmed_encode(&confirmed));
+	assert_int_equal(run(AGENT "confirm", local_path), 0);
+	answer_problem(ROUTE_LOCAL_CONFIRM, "forbidden", "confirm: this login is older");
+	assert_int_equal(run(AGENT "confirm", local_path), EXIT_FAILED);
+	assert_says(errors, "older");
+}
+
 static void test_flows(void **state)
 {
 	struct local_flow flow = {.sequence = 5,
@@ -763,6 +790,7 @@ int main(void)
 		cmocka_unit_test(test_identities),
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_can_by_agent),
+		cmocka_unit_test(test_mode),
 		cmocka_unit_test(test_flows),
 		cmocka_unit_test(test_enroll),
 		cmocka_unit_test(test_bad_answers),

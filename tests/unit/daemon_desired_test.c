@@ -191,7 +191,7 @@ static void test_tuples(void **data)
 	assert_true(in && out && keep);
 	/* underlay: only entries that select this host, every port */
 	assert_int_equal(d->fw.n_underlay, 2);
-	assert_int_equal(d->fw.underlay[0].from.length, 24);
+	assert_int_equal(d->fw.underlay[0].range.length, 24);
 	assert_int_equal(d->fw.api_uid, 65534);
 	assert_int_equal(d->fw.n_hubs, 2);
 	assert_int_equal(d->fw.listen_port, 40000);
@@ -406,7 +406,9 @@ static void test_plan_from_nothing(void **data)
 	_cleanup_(freep) char *text = plan_text(d, &actual);
 
 	assert_string_equal(text, "create sortie0\n"
+				  "adopt running connections\n"
 				  "firewall create elements +5 -0 leases 0 chains 0\n"
+				  "adopt running connections\n"
 				  "verify firewall\n"
 				  "mtu 1280 dev sortie0\n"
 				  "wireguard sortie0 peers +3 -0 key\n"
@@ -503,7 +505,8 @@ static void test_plan_differences(void **data)
 		"route remove 10.77.8.0/24 dev sortie0\n",
 		"wireguard sortie0 peers +0 -1\n",
 		"wireguard sortie0 peers +1 -0\n",
-		"firewall change elements +0 -2 leases 0 chains 1\n",
+		"adopt running connections\nfirewall change elements +0 -2 leases 0 chains 1\n"
+		"adopt running connections\n",
 		"names\n",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {

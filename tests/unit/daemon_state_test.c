@@ -165,8 +165,16 @@ static void test_torn_texts(void **data)
 	static const char *const floors[] = {"", "root", "root 1 policy 2 signed-at 3",
 					     "root 1 policy 2 signed-at 3\nmore",
 					     "root 1 policy x signed-at 3\n"};
-	static const char *const locals[] = {"", "locked 1", "locked 1 mode enforce",
-					     "locked 1 mode enforce\n\n"};
+	static const char *const locals[] = {
+		"",
+		"locked 1",
+		"locked 1 mode enforce",
+		"locked 1 mode enforce\n\n",
+		"locked 1 mode enforce\nheld",
+		"locked 1 mode enforce\nheld\nheld\n",
+		"locked 1 mode enforce\nconfirm by 9\n",
+		"locked 1 mode enforce\nconfirm by 0 since 1 session 2 boot x before -\n",
+		"locked 1 mode enforce\nconfirm by 9 since 1 session 2 boot x before -\nheld\n"};
 	struct bed *bed = *data;
 	struct state_floor floor;
 	struct state_local local;
@@ -200,6 +208,28 @@ static void test_local(void **data)
 	assert_int_equal(state_save_local(bed->state, &local, &err), 0);
 	assert_int_equal(state_load_local(bed->state, &back, &err), 0);
 	assert_string_equal(back.mode, "");
+}
+
+static void test_local_confirm(void **data)
+{
+	struct bed *bed = *data;
+	struct state_local back, held = {.mode = "enforce", .held = true};
+	struct state_local waits = {
+		.underlay_locked = true,
+		.mode = "enforce",
+		.confirm = {.deadline_us = 99, .at_us = 39, .session = 7, .boot = "boot-1"}};
+	struct err err = {0};
+
+	assert_int_equal(state_save_local(bed->state, &waits, &err), 0);
+	assert_int_equal(state_load_local(bed->state, &back, &err), 0);
+	assert_memory_equal(&back, &waits, sizeof(back));
+	(void)snprintf(waits.confirm.mode_before, sizeof(waits.confirm.mode_before), "overlay");
+	assert_int_equal(state_save_local(bed->state, &waits, &err), 0);
+	assert_int_equal(state_load_local(bed->state, &back, &err), 0);
+	assert_string_equal(back.confirm.mode_before, "overlay");
+	assert_int_equal(state_save_local(bed->state, &held, &err), 0);
+	assert_int_equal(state_load_local(bed->state, &back, &err), 0);
+	assert_memory_equal(&back, &held, sizeof(back));
 }
 
 static void test_clear(void **data)
@@ -290,6 +320,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_floor, bed_new, bed_free),
 		cmocka_unit_test_setup_teardown(test_torn_texts, bed_new, bed_free),
 		cmocka_unit_test_setup_teardown(test_local, bed_new, bed_free),
+		cmocka_unit_test_setup_teardown(test_local_confirm, bed_new, bed_free),
 		cmocka_unit_test_setup_teardown(test_clear, bed_new, bed_free),
 		cmocka_unit_test(test_seen),
 	};

@@ -26,7 +26,7 @@ struct world {
 	struct endpoint hub;
 	struct fw_peer peers[PEERS_MAX];
 	struct fw_tuple tuples[TUPLES_MAX];
-	struct fw_underlay underlay[2];
+	struct fw_underlay underlay[2], egress[2];
 	char ifnames[1][IFNAMSIZ];
 	struct fw_desired desired;
 	int64_t now_ms;
@@ -104,6 +104,8 @@ static void make_world(struct world *world, uint64_t seed)
 					     .tuples = world->tuples,
 					     .n_tuples = any(world, 100),
 					     .underlay = world->underlay,
+					     .egress = world->egress,
+					     .n_egress = 1,
 					     .n_underlay = any(world, 3)};
 	world->desired.container_ifnames = (const char(*)[IFNAMSIZ])world->ifnames;
 	world->desired.n_container_ifnames = any(world, 2);
@@ -113,6 +115,7 @@ static void make_world(struct world *world, uint64_t seed)
 	world->underlay[0] = (struct fw_underlay){
 		prefix_host(&(struct addr){AF_INET, {192, 0, 2, 9}}), IPPROTO_TCP, 22, 22};
 	world->underlay[1] = world->underlay[0];
+	world->egress[0] = world->egress[1] = world->underlay[0];
 	world->underlay[1].port_high = 90;
 	for (size_t i = 0; i < world->desired.n_peers; i++)
 		world->peers[i] =
@@ -344,11 +347,15 @@ OTHER(fewer_peers, world->desired.n_peers--)
 OTHER(other_number, world->peers[1].number = 77)
 OTHER(other_ipv6, world->peers[1].ipv6.bytes[7] = 1)
 OTHER(other_ipv4, world->peers[1].ipv4 = address("10.77.1.", 1))
-OTHER(other_underlay, world->underlay[0].from.addr.bytes[3]++)
+OTHER(other_underlay, world->underlay[0].range.addr.bytes[3]++)
 OTHER(other_underlay_protocol, world->underlay[0].protocol = IPPROTO_UDP)
 OTHER(other_underlay_low, world->underlay[0].port_low--)
 OTHER(other_underlay_high, world->underlay[0].port_high++)
 OTHER(no_underlay, world->desired.n_underlay = 0)
+OTHER(other_egress_lock, world->desired.egress_locked = true)
+OTHER(other_egress, world->egress[0].range.addr.bytes[3]++)
+OTHER(more_egress, world->desired.n_egress = 2)
+OTHER(no_egress, world->desired.n_egress = 0)
 OTHER(other_container, world->ifnames[0][2] = '7')
 OTHER(no_container, world->desired.n_container_ifnames = 0)
 OTHER(unknown_peer, world->tuples[0].peer = PEERS_MAX)
@@ -389,6 +396,10 @@ static const struct {
 	{"underlay port", other_underlay_low, false},
 	{"underlay last port", other_underlay_high, false},
 	{"no underlay", no_underlay, false},
+	{"egress locked", other_egress_lock, false},
+	{"egress prefix", other_egress, false},
+	{"more egress", more_egress, false},
+	{"no egress", no_egress, false},
 	{"container interface", other_container, false},
 	{"no container interface", no_container, false},
 	{"a tuple of nobody", unknown_peer, false},

@@ -321,6 +321,14 @@ static void test_lint(void **state)
 		 "underlay \"u\" is open to 0.0.0.0/0: name the ranges\n"},
 		{"version: 1\nunderlay: [{name: u, on: a=b, from: [10.0.0.0/8], allow: [tcp/1]}]\n",
 		 "underlay \"u\": nobody matches on: a=b\n"},
+		{"version: 1\nhosts: [{on: role=db, egress: locked}]\n"
+		 "egress: [{name: e, on: any, to: [10.0.0.0/8], allow: [udp/53], any: true}]\n",
+		 ""},
+		{"version: 1\nhosts: [{on: role=db, egress: locked, mode: overlay}]\n"
+		 "egress: [{name: e, on: role=web, to: [0.0.0.0/0], allow: [udp/53], any: true}]\n",
+		 "hosts: \"role=db\" locks egress, but only mode enforce closes anything there\n"
+		 "egress \"e\": on: role=web selects no host whose egress is locked\n"
+		 "egress \"e\" is open to 0.0.0.0/0: name the ranges\n"},
 		{"version: 1\nresources: [{name: lan, via: s/g, cidr: 10.0.0.0/8}]\n"
 		 "enrollers: [{id: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef, scope: a=b}]\n",
 		 "resource \"lan\": no identity is called s/g\n"

@@ -27,6 +27,8 @@ static const char source[] =
 	"  - {on: any, any: true}\n"
 	"underlay:\n"
 	"  - {name: in, on: databases, from: [192.0.2.0/24, 0.0.0.0/0], allow: [tcp/22], any: true}\n"
+	"egress:\n"
+	"  - {name: names, on: any, to: [\"2001:db8::53/128\"], allow: [udp/53, tcp/53], any: true}\n"
 	"resources: [{name: lan, via: a/gw, cidr: \"2001:db8::/32\"}]\n"
 	"enrollers: [{id: " HEX ", scope: \"role=ci,env=dev\"}]\n"
 	"tests: [{from: a/b, to: c/d, deny: [tcp/1]}]\n";
@@ -53,7 +55,9 @@ static void test_form(void **state)
 		"\"hosts\":[{\"on\":\"role=db,env=prod\",\"mode\":\"observe\",\"egress\":\"locked\",\"containers\":true,"
 		"\"lease\":\"3600s\"},{\"on\":\"any\",\"mode\":\"enforce\",\"egress\":\"open\",\"containers\":false,"
 		"\"any\":true}],\"underlay\":[{\"name\":\"in\",\"on\":\"role=db,env=prod\",\"from\":[\"192.0.2.0/24\","
-		"\"0.0.0.0/0\"],\"allow\":[\"tcp/22\"],\"any\":true}],\"enrollers\":[{\"id\":\"" HEX
+		"\"0.0.0.0/0\"],\"allow\":[\"tcp/22\"],\"any\":true}],"
+		"\"egress\":[{\"name\":\"names\",\"on\":\"any\",\"to\":[\"2001:db8::53/128\"],"
+		"\"allow\":[\"tcp/53\",\"udp/53\"],\"any\":true}],\"enrollers\":[{\"id\":\"" HEX
 		"\",\"scope\":\"env=dev,role=ci\"}]}");
 }
 
@@ -143,6 +147,15 @@ static void test_headers(void **state)
 		/* whoever embeds it may write other spaces and another order */
 		{"{ \"hosts\": [], \"version\": 1, \"resources\": [], \"enrollers\": [], \"underlay\": [] }",
 		 NULL},
+		/* of before there was such a section, and with it */
+		{"{\"version\":1,\"resources\":[],\"hosts\":[],\"underlay\":[],\"egress\":[],\"enrollers\":[]}",
+		 "one form"},
+		{"{\"version\":1,\"resources\":[],\"hosts\":[],\"underlay\":[],\"egress\":[{\"name\":\"n\",\"on\":\"a=b\","
+		 "\"to\":[\"192.0.2.53/32\"],\"allow\":[\"udp/53\"]}],\"enrollers\":[]}",
+		 NULL},
+		{"{\"version\":1,\"resources\":[],\"hosts\":[],\"underlay\":[],\"egress\":[{\"name\":\"n\",\"on\":\"a=b\","
+		 "\"from\":[\"192.0.2.53/32\"],\"allow\":[\"udp/53\"]}],\"enrollers\":[]}",
+		 "no key \"from\""},
 		{"", "no JSON"},
 		{"[]", "is a mapping"},
 		{"{}", "lacks \"version\""},

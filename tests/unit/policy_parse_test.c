@@ -162,6 +162,20 @@ static const struct refusal refusals[] = {
 	 "needs \"any: true\""},
 	{V "underlay: [{name: u, on: a=b, from: [\"::/0\"], allow: [tcp/22]}]\n", 2, 12,
 	 "needs \"any: true\""},
+	{V "egress: [{name: u, on: a=b, to: [10.0.0.1/8], allow: [udp/53]}]\n", 2, 34,
+	 "range \"10.0.0.1/8\""},
+	{V "egress: [{name: u, on: a=b, to: [], allow: [udp/53]}]\n", 2, 33,
+	 "empty list of ranges"},
+	{V "egress: [{name: u, on: a=b, to: [0.0.0.0/0], allow: [udp/53]}]\n", 2, 10,
+	 "needs \"any: true\""},
+	{V "egress: [{name: u, on: any, to: [10.0.0.0/8], allow: [udp/53]}]\n", 2, 10,
+	 "needs \"any: true\""},
+	{V "egress: [{name: u, on: a=b, from: [10.0.0.0/8], allow: [udp/53]}]\n", 2, 29,
+	 "no key \"from\""},
+	{V "egress: [{name: u, on: a=b, to: [10.0.0.0/8]}]\n", 2, 10, "lacks \"allow\""},
+	{V "underlay: [{name: u, on: a=b, from: [10.0.0.0/8], allow: [tcp/1]}]\n"
+	   "egress: [{name: U, on: a=b, to: [10.0.0.0/8], allow: [tcp/1]}]\n",
+	 3, 17, "stands in line 2"},
 	{V "resources: [{name: a, via: s/g, cidr: 0.0.0.0/0}]\n", 2, 39, "a subnet, not every"},
 	{V "resources: [{name: a, via: gw, cidr: 10.0.0.0/8}]\n", 2, 28, "site/workload"},
 	{V "resources:\n  - {name: a, via: s/g, cidr: 10.0.0.0/8}\n"
@@ -346,8 +360,8 @@ static void test_sections_read(void **state)
 	assert_true(host->egress_locked && host->containers && host->lease_s == 3600);
 	assert_true(host[1].on.any && host[1].mode == POLICY_MODE_ENFORCE);
 	assert_int_equal(policy->n_underlay, 1);
-	assert_int_equal(policy->underlay->n_from, 2);
-	assert_int_equal(policy->underlay->from[1].length, 32);
+	assert_int_equal(policy->underlay->n_ranges, 2);
+	assert_int_equal(policy->underlay->ranges[1].length, 32);
 	assert_int_equal(policy->n_resources, 1);
 	assert_string_equal(policy->resources->via, "site-a/gateway");
 	assert_int_equal(policy->n_enrollers, 1);
