@@ -30,6 +30,7 @@ struct probe {
 	enum foreign_path path;
 	struct walk_packet packet;
 	struct foreign_subject subject;
+	bool published; /* to a port that a container publishes */
 	char what[FOREIGN_WHAT_MAX];
 };
 
@@ -82,10 +83,9 @@ static bool hears(const struct rs_chain *chain, const struct walk_packet *packet
 }
 
 /* Docker opens what it publishes by itself, one rule a container: nothing to say where nothing is published. */
-static bool looks_after_itself(enum foreign_path path, const struct search *search,
-			       const struct rs_chain *chain)
+static bool looks_after_itself(const struct search *search, const struct rs_chain *chain)
 {
-	for (uint32_t i = 0; path == FOREIGN_CONTAINER_IN && i < search->ruleset->n_chains; i++)
+	for (uint32_t i = 0; i < search->ruleset->n_chains; i++)
 		if (strcmp(search->ruleset->chains[i].name, "DOCKER-USER") == 0 &&
 		    strcmp(search->ruleset->chains[i].table, chain->table) == 0)
 			return true;
@@ -102,7 +102,7 @@ static void ask(struct search *search, const struct probe *probe)
 		if (!hears(chain, &probe->packet))
 			continue;
 		out = walk_chain(search->ruleset, chain, &probe->packet);
-		if (!(out & WALK_DROP) || looks_after_itself(probe->path, search, chain))
+		if (!(out & WALK_DROP) || (probe->published && looks_after_itself(search, chain)))
 			continue;
 		finding.certain = !(out & WALK_ACCEPT) && !search->ruleset->cut;
 		finding.software = foreign_software_of(search->ruleset, chain);
@@ -364,7 +364,15 @@ static void ask_container(struct search *search, const char *bridge, bool v6)
 	probe.path = FOREIGN_CONTAINER_IN;
 	probe.packet.in = overlay_if(search);
 	probe.packet.out = interface_named(bridge, 0);
+	probe.packet.state = WALK_ESTABLISHED;
+	probe.packet.reply = true;
+	(void)snprintf(probe.what, sizeof(probe.what), "answers of the overlay to containers of %s",
+		       bridge);
+	ask(search, &probe);
+	probe.packet.state = WALK_NEW;
+	probe.packet.reply = false;
 	probe.packet.dnat = true;
+	probe.published = true;
 	(void)snprintf(probe.what, sizeof(probe.what), "what the overlay sends to containers of %s",
 		       bridge);
 	ask(search, &probe);

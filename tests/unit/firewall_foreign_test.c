@@ -146,7 +146,8 @@ static const struct {
 	 "10.77",
 	 FW_ROLE_WORKLOAD,
 	 "br-lan",
-	 {"Docker (ip filter FORWARD) drops what containers of br-lan send to the overlay; to allow it: iptables -I DOCKER-USER -o sortie0 -j ACCEPT"}},
+	 {"Docker (ip filter FORWARD) drops what containers of br-lan send to the overlay; to allow it: iptables -I DOCKER-USER -o sortie0 -j ACCEPT",
+	  "Docker (ip filter FORWARD) drops answers of the overlay to containers of br-lan; to allow it: iptables -I DOCKER-USER -i sortie0 -j ACCEPT"}},
 	{"docker", "10.77", FW_ROLE_HUB, NULL, {NULL}},
 	{"tailscale", "10.77", FW_ROLE_WORKLOAD, NULL, {NULL}},
 	/* 100.64.0.0/10 is Tailscale's alone: why no network of ours is there */
@@ -163,7 +164,7 @@ static const struct {
 	  "nftables (inet filter input) drops tcp/5432 from the overlay, which policy allows; to allow it: nft insert rule inet filter input iifname sortie0 accept",
 	  "nftables (inet filter output) drops udp/7000 to the overlay, which policy allows; to allow it: nft insert rule inet filter output oifname sortie0 accept",
 	  "nftables (inet filter forward) drops what containers of docker0 send to the overlay; to allow it: nft insert rule inet filter forward oifname sortie0 accept",
-	  "nftables (inet filter forward) drops what the overlay sends to containers of docker0; to allow it: nft insert rule inet filter forward iifname sortie0 accept"}},
+	  "nftables (inet filter forward) drops answers of the overlay to containers of docker0; to allow it: nft insert rule inet filter forward iifname sortie0 accept"}},
 	/* named sets, marks, owners, rate limits: may drop. A map, flags, a range, a goto: do. */
 	{"other",
 	 "10.77",
