@@ -8,7 +8,8 @@ sortie-net        = daemon api trust common
 sortie-control    = control-plane relay netlink firewall api trust policy common
 sortie            = cli api trust policy common
 sortie-relay-load = relay common
-PROGRAMS := sortied sortie-net sortie-control sortie sortie-relay-load
+sortie-guard      = firewall netlink common
+PROGRAMS := sortied sortie-net sortie-control sortie sortie-relay-load sortie-guard
 
 # Where a program's main() is.
 sortied_MAIN           = daemon/sortied.c
@@ -16,6 +17,7 @@ sortie-net_MAIN        = daemon/sortie-net.c
 sortie-control_MAIN    = control-plane/sortie-control.c
 sortie_MAIN            = cli/sortie.c
 sortie-relay-load_MAIN = relay/sortie-relay-load.c
+sortie-guard_MAIN      = firewall/sortie-guard.c
 
 # Which folder knows which library.
 common_PKG        = libsodium

@@ -46,6 +46,7 @@ void agent_done(struct agent *agent)
 	child_free(agent->child);
 	desired_free(agent->desired);
 	wg_device_free(agent->device);
+	free(agent->guard);
 	agent_forget_network(agent);
 	flowlog_free(agent->flowlog);
 	kernel_close(agent->kernel);
@@ -263,6 +264,8 @@ int agent_leave(struct agent *agent, bool forced, struct err *err)
 	wg_device_free(agent->device);
 	agent->desired = NULL;
 	agent->device = NULL;
+	free(agent->guard);
+	agent->guard = NULL;
 	agent_forget_network(agent);
 	flowlog_clear(agent->flowlog);
 	agent->floor = (struct state_floor){0};

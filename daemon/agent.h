@@ -131,6 +131,7 @@ struct agent {
 	uint8_t cached_hash[32];  /* SHA-256 of its bytes */
 	uint16_t listen_port;	  /* WireGuard's, as read back; 0: not known yet */
 	struct desired *desired;  /* what the kernel was last told */
+	char *guard;		  /* what sortie-guard was last told */
 	struct wg_device *device; /* what it last held; NULL: never read */
 	bool down;		  /* by `sortie down`, on disk */
 	bool converged;		  /* since the interface was made or adopted, once */

@@ -9,6 +9,8 @@
 #include "daemon/agent.h"
 #include "daemon/hosts_block.h"
 #include "daemon/lease.h"
+#include "daemon/mode.h"
+#include "firewall/guard.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,6 +254,27 @@ static void write_names(struct agent *agent)
 	(void)snprintf(agent->names_problem, sizeof(agent->names_problem), "%s", err.text);
 }
 
+/*
+ * Leaves behind what should hold before the next start, once it holds. Restored bytes are written again after a start: the
+ * file may be another run's.
+ */
+static void tell_guard(struct agent *agent)
+{
+	const struct fw_desired *fw = &agent->desired->fw;
+	_cleanup_(freep) char *text = NULL;
+	struct err err = {0};
+
+	if (guard_format(fw, fw->underlay_locked && !mode_confirm_left(agent), &text) < 0 ||
+	    (agent->guard && strcmp(agent->guard, text) == 0))
+		return;
+	if (state_save(agent->state, STATE_GUARD, text, strlen(text), &err) < 0) {
+		log_warning("%s", err.text);
+		return;
+	}
+	free(agent->guard);
+	agent->guard = take_pointer(text);
+}
+
 int agent_converge(struct agent *agent, struct err *err)
 {
 	int r = 1;
@@ -267,6 +290,7 @@ int agent_converge(struct agent *agent, struct err *err)
 		agent->converged = true;
 		agent->applied = agent->view ? agent->view->revision : 0;
 		write_names(agent);
+		tell_guard(agent);
 	}
 	return r;
 }

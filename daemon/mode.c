@@ -225,5 +225,6 @@ int mode_confirm(struct agent *agent, pid_t pid, const char **ret_code, struct e
 		return r;
 	stop_waiting(agent);
 	log_info("the underlay's lock is confirmed");
+	agent_converge_soon(agent);
 	return 0;
 }

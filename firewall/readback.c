@@ -334,6 +334,15 @@ int readback_state(struct nl *nl, int64_t now_ms, struct state *ret)
 	return -EAGAIN;
 }
 
+int readback_frame(struct nl *nl, struct state *ret)
+{
+	int r = read_table(nl, ret);
+
+	if (r == 0 && ret->exists)
+		r = read_chains(nl, ret);
+	return r == 0 && ret->exists ? read_rules(nl, ret) : r;
+}
+
 /* ---- questions ---- */
 
 int readback_elements(struct nl *nl, const struct element *items, size_t n)

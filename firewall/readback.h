@@ -13,6 +13,8 @@
 int readback_state(struct nl *nl, int64_t now_ms, struct state *ret);
 /* Is there a table of our name, of whatever layout? 1, 0. */
 int readback_table(struct nl *nl);
+/* Table, chains and rules only: no sets and elements. Not read again where it changes meanwhile. */
+int readback_frame(struct nl *nl, struct state *ret);
 /* Asks for some elements by key. 0 where all stand, -ENOENT where one does not. */
 int readback_elements(struct nl *nl, const struct element *items, size_t n);
 int readback_counters(struct nl *nl, struct fw_counters *ret);

@@ -82,6 +82,7 @@ check "lock: asked for with a confirmation" lock
 check "lock: it says what to do" grep -q "run .sortie confirm." "$T/old.out"
 check "lock: both connections are cut" wait_for 5 eval 'stands 4 && stands 6'
 check "lock: nobody comes in" shut
+check "lock: it is none for the next boot" grep -qx "locked 0" "$T/db/guard.txt"
 check "lock: status says that it waits" warns "undone in [0-9]* s unless"
 in_old_login "$(cli db) confirm"
 check "lock: the login that locked cannot confirm: exit 1" one_line "$T/old.out" "$(cat "$T/old.rc")" 1 "older than the lock"
@@ -117,6 +118,7 @@ check "confirm: locked beyond the time" eval 'locked && stands 4 && shut'
 kill -9 "${AGENTS[db]}"
 wait "${AGENTS[db]}" 2>/dev/null
 agent_run db || fail "the agent starts again"
+check "confirm: and for the next boot" grep -qx "locked 1" "$T/db/guard.txt"
 check "confirm: and over a restart" eval 'locked && shut'
 check "a lock that stands needs no confirmation" eval '[[ $(at db mode enforce --confirm 60s | tail -n 1) == "mode enforce" ]]'
 kill "${INBOUND[@]}" 2>/dev/null
