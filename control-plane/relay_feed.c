@@ -5,6 +5,9 @@
  * A site whose endpoint another site still holds gets none: it is asked for again at every sync, because what frees it
  * (the holder moves, falls silent, goes) is a change that leads to one.
  *
+ * A site with RELAY_CANDIDATES_MAX pairs gets no more: who came first stays, and the rest is tried again when it loses
+ * one. That is said once; it is no failure, so it holds up nobody else.
+ *
  * Site numbers index the arrays here. A pair's expiry is that of the shorter lease; it is pushed again when either
  * site's lease changed.
  */
@@ -25,6 +28,7 @@ struct pushed_site {
 	struct endpoint endpoint; /* unset: not known to have one */
 	bool has_none;		  /* known to have none */
 	struct endpoint refused;  /* is another site's; logged */
+	bool full;		  /* has all the pairs that it can have; logged */
 	int64_t lease_not_after;
 };
 
@@ -200,6 +204,27 @@ static int drop_site(struct relay_feed *feed, uint32_t site)
 	return r;
 }
 
+static bool is_full(struct relay_feed *feed, uint32_t site)
+{
+	uint16_t peers[RELAY_CANDIDATES_MAX];
+	size_t n = 0;
+
+	return relay_site_pairs(feed->relay, site, peers, &n) == 0 && n >= RELAY_CANDIDATES_MAX;
+}
+
+/* Which of the two it is that takes no more. */
+static void mark_full(struct relay_feed *feed, const struct member *a, const struct member *b)
+{
+	const struct member *full = is_full(feed, a->row.site) ? a : b;
+	const struct member *other = full == a ? b : a;
+
+	feed->sites[full->row.site].full = true;
+	log_warning(
+		"relay: policy pairs %s with more than %d identities, which is the most that it "
+		"can reach; %s and others do not reach it: narrow the rules that name it",
+		full->row.name, RELAY_CANDIDATES_MAX, other->row.name);
+}
+
 static int push_pair(struct relay_feed *feed, const struct member *a, const struct member *b,
 		     bool again, int64_t now)
 {
@@ -209,10 +234,15 @@ static int push_pair(struct relay_feed *feed, const struct member *a, const stru
 	uint64_t bit, *word = pair_word(feed, a->row.site, b->row.site, &bit);
 	int r;
 
-	if ((*word & bit) && !again)
+	if (*word & bit ? !again : feed->sites[a->row.site].full || feed->sites[b->row.site].full)
 		return 0;
 	*word |= bit;
 	r = relay_pair_set(feed->relay, a->row.site, b->row.site, expiry(not_after, now));
+	if (r == -ENOSPC) {
+		*word &= ~bit;
+		mark_full(feed, a, b);
+		return 0;
+	}
 	if (r < 0)
 		feed->sites[a->row.site].lease_not_after = 0; /* so that it is pushed again */
 	return r;
@@ -223,8 +253,10 @@ static int drop_pair(struct relay_feed *feed, uint32_t a, uint32_t b)
 	uint64_t bit, *word = pair_word(feed, a, b, &bit);
 	int r = *word & bit ? relay_pair_remove(feed->relay, a, b) : 0;
 
-	if (r == 0 || r == -ENOENT)
+	if (r == 0 || r == -ENOENT) {
 		*word &= ~bit;
+		feed->sites[a].full = feed->sites[b].full = false;
+	}
 	return r == -ENOENT ? 0 : r;
 }
 

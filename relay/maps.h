@@ -17,8 +17,11 @@
 #define RELAY_LIST_MAX	 1000 /* RELAY_CANDIDATES_MAX */
 #define RELAY_INTERFACES 4
 
-/* Without BPF_F_NO_PREALLOC these would take hundreds of megabytes; so they cost 8, 8 and 16 MB of buckets. */
-#define RELAY_PAIRS_MAX	   (512 * 1024) /* directed */
+/*
+ * Room for 1,000 sites that all have pairs with each other. Without BPF_F_NO_PREALLOC these would take hundreds of
+ * megabytes; so they cost 16 MB of buckets each.
+ */
+#define RELAY_PAIRS_MAX	   (1024 * 1024) /* directed */
 #define RELAY_SESSIONS_MAX (1024 * 1024)
 
 /* Slots of a directed pair. A new handshake pushes out an old one of the same pair, never another pair's. */

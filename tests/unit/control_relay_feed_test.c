@@ -33,6 +33,7 @@ static struct {
 	int64_t pairs[NUMBERS][NUMBERS]; /* expiry, both directions; 0: none */
 	size_t site_sets, endpoint_sets, forgets, pair_sets, pair_removes, warnings;
 	int pair_set_fails, site_pairs_fails;
+	uint32_t full; /* this site takes no new pair */
 } fake;
 
 int __wrap_relay_open(const char *bpffs_dir, struct relay **ret);
@@ -102,6 +103,8 @@ int __wrap_relay_pair_set(struct relay *relay, uint32_t a, uint32_t b, struct mo
 	fake.pair_sets++;
 	if (fake.pair_set_fails)
 		return fake.pair_set_fails;
+	if ((a == fake.full || b == fake.full) && fake.full && !fake.pairs[a][b])
+		return -ENOSPC;
 	fake.pairs[a][b] = fake.pairs[b][a] = expires.us;
 	return 0;
 }
@@ -118,6 +121,10 @@ int __wrap_relay_site_pairs(struct relay *relay, uint32_t site, uint16_t ret[REL
 			    size_t *ret_n)
 {
 	*ret_n = 0;
+	if (site == fake.full && fake.full) {
+		*ret_n = RELAY_CANDIDATES_MAX;
+		return 0;
+	}
 	for (uint16_t i = 0; site < NUMBERS && i < NUMBERS; i++)
 		if (fake.pairs[site][i])
 			ret[(*ret_n)++] = i;
@@ -427,6 +434,41 @@ static void test_failures_are_repeated(void **state)
 	assert_true(fake.pairs[1][2] > before + 900 * INT64_C(1000000));
 }
 
+/* The pair that a site has no room for: one line, and everybody else's pairs and renewals go on. */
+static void test_no_room_for_a_pair(void **state)
+{
+	int64_t before;
+
+	start(4);
+	join(1, 2);
+	feed_once();
+	fake.full = 1;
+	join(1, 3);
+	join(3, 4);
+	feed_once();
+	assert_int_equal(fake.warnings, 1);
+	assert_true(fake.pairs[1][2] && fake.pairs[3][4]);
+	assert_int_equal(fake.pairs[1][3], 0);
+	join(1, 4);
+	fake.pair_sets = 0;
+	feed_once();
+	assert_int_equal(fake.pair_sets, 0); /* it is known to be full */
+	before = fake.pairs[1][2];
+	for (uint32_t i = 1; i <= 4; i++)
+		world.members[i].row.lease_not_after += 1000;
+	feed_once();
+	assert_true(fake.pairs[1][2] > before + 900 * INT64_C(1000000));
+	assert_int_equal(fake.warnings, 1);
+	/* 2 goes: there is room, for the next */
+	fake.full = 0;
+	world.members[2].n_peers = 0;
+	world.members[1].peers[0] = &world.members[4];
+	world.members[1].n_peers = 2;
+	feed_once();
+	assert_int_equal(fake.pairs[1][2], 0);
+	assert_true(fake.pairs[1][3] && fake.pairs[1][4]);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_teardown(test, stop)
@@ -435,6 +477,7 @@ int main(void)
 		TEST(test_silent),	   TEST(test_restart_keeps_endpoints),
 		TEST(test_life),	   TEST(test_policy_closes),
 		TEST(test_restart_closes), TEST(test_failures_are_repeated),
+		TEST(test_no_room_for_a_pair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
