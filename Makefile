@@ -70,7 +70,7 @@ PKG_CFLAGS := $(sort $(foreach f,$(FOLDERS),$($(f)_CFLAGS)))
 
 PROGRAM_FILES := $(addprefix $(B)/,$(foreach p,$(PROGRAMS),$(if $(wildcard $($(p)_MAIN)),$(p))))
 
-.PHONY: all deps check check-unit check-fuzz check-packaging check-net check-kernel check-kernel-full check-san \
+.PHONY: all man deps check check-unit check-fuzz check-packaging check-net check-kernel check-kernel-full check-san \
 	oracle demo bench lint format fuzz install uninstall deb clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -202,6 +202,8 @@ $(B)/man/%: man/%.scd
 	$(call say,MAN,$@)
 	@mkdir -p $(@D)
 	$(Q)scdoc <$< >$@
+
+man: $(MAN_PAGES)	## the manual pages, under build/man/
 
 $(B)/packaging/systemd/%: packaging/systemd/% FORCE
 	@mkdir -p $(@D)

@@ -97,5 +97,6 @@ int command_policy_plan(const struct invocation *in);
 int command_policy_apply(const struct invocation *in);
 int command_policy_show(const struct invocation *in);
 int command_policy_history(const struct invocation *in);
+int command_completion(const struct invocation *in);
 int command_version(const struct invocation *in);
 int command_help(const struct invocation *in);

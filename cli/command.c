@@ -32,8 +32,6 @@ const struct cli_option_row cli_options[CLI_OPTIONS] = {
 			 "lock at once, and undo it unless `sortie confirm` comes in that time"},
 };
 
-#define COMMON (OPTION(OPT_SOCKET) | OPTION(OPT_CONTROL) | OPTION(OPT_JSON) | OPTION(OPT_HELP))
-
 /* clang-format off */
 const struct command commands[] = {
 	{"enroll", "--token file:PATH", "enrol this host with a join token",
@@ -83,6 +81,8 @@ const struct command commands[] = {
 	 OPTION(OPT_VERSION), 0, 0, 0, command_policy_show},
 	{"policy history", "", "all versions",
 	 0, 0, 0, 0, command_policy_history},
+	{"completion", "bash", "print the completion for that shell",
+	 0, 0, 1, 1, command_completion},
 	{"version", "", "the version of this program",
 	 0, 0, 0, 0, command_version},
 	{"help", "[COMMAND]", "all commands, or all about one",
@@ -169,7 +169,7 @@ static int check_options(const struct invocation *in, struct err *err)
 {
 	for (enum cli_option i = 0; i < CLI_OPTIONS; i++) {
 		const struct command *command = in->command;
-		if (in->options[i] && !((command->options | COMMON) & OPTION(i)))
+		if (in->options[i] && !((command->options | OPTIONS_COMMON) & OPTION(i)))
 			return err_set(err, "%s takes no --%s: see sortie help %s", command->name,
 				       cli_options[i].name, command->name);
 		if (!in->options[i] && (command->required & OPTION(i)))
@@ -249,14 +249,14 @@ void command_print_help(FILE *to, const struct command *command)
 	if (command) {
 		fprintf(to, "usage: sortie %s %s\n\n%s\n\n", command->name, command->usage,
 			command->help);
-		print_options(to, command->options | COMMON);
+		print_options(to, command->options | OPTIONS_COMMON);
 		return;
 	}
 	fputs("usage: sortie COMMAND [OPTIONS]\n\n", to);
 	for (size_t i = 0; i < n_commands; i++)
 		fprintf(to, "  %-18s %s\n", commands[i].name, commands[i].help);
 	fputs("\nWith every command:\n", to);
-	print_options(to, COMMON);
+	print_options(to, OPTIONS_COMMON);
 	print_exit_codes(to);
 }
 

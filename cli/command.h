@@ -23,6 +23,9 @@ struct cli_option_row {
 };
 
 #define OPTION(which) ((uint64_t)1 << (which))
+/* Those that every command takes. */
+#define OPTIONS_COMMON                                                                             \
+	(OPTION(OPT_SOCKET) | OPTION(OPT_CONTROL) | OPTION(OPT_JSON) | OPTION(OPT_HELP))
 
 extern const struct command commands[];
 extern const size_t n_commands;

@@ -1,0 +1,132 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The manual says what the programs do, and nothing else: each command, option and exit code of their tables stands in its
+# page, each option of a page is known to its program, the examples are understood. And the completion, in a bash.
+source "$(dirname "$0")/lib.sh"
+
+pages="sortie.1 sortied.8 sortie-control.8 sortie-relay-load.8 sortie-policy.5"
+if command -v scdoc >/dev/null; then
+	for page in $pages; do
+		check "$page is made" eval 'scdoc <"$ROOT/man/$page.scd" >"$T/$page"'
+	done
+else
+	skip "pages are made" "scdoc is not installed"
+fi
+lint() { # scdoc writes paragraph macros too many; nothing else may be said
+	! mandoc -Tlint -W warning "$T/$1" 2>&1 | grep -v "skipping paragraph macro"
+}
+if command -v mandoc >/dev/null && [[ -s $T/sortie.1 ]]; then
+	for page in $pages; do check "$page: mandoc has nothing to say" lint "$page"; done
+else
+	skip "mandoc has nothing to say" "mandoc or scdoc is not installed"
+fi
+
+# ---- options: "--name" of a help text against "*--name*" of a page, in both directions
+options() { grep -oE -e '(^|[^a-z-])--[a-z][a-z0-9-]*' | grep -oE -e '--.*' | sort -u; }
+of_page() { # FILE...: those that a page explains: bold, at the start of a line
+	grep -hoE '^\s*(\*-[a-z]\*, )?\*(sortie[a-z-]* )?--[a-z0-9-]+\*' "$@" | options
+}
+same_options() { # PAGE < HELP
+	diff <(options) <(of_page "$ROOT/man/$1.scd") || return 1
+}
+check "sortied.8: the options of sortied" same_options sortied.8 < <("$B/sortied" --help)
+# --help is a usage error of sortie-control, and prints the usage
+check "sortie-control.8: the options of sortie-control" same_options sortie-control.8 < <("$B/sortie-control" 2>&1)
+check "sortie-relay-load.8: the options of sortie-relay-load" same_options sortie-relay-load.8 < <("$B/sortie-relay-load" --help; echo --help)
+
+# ---- sortie.1: a heading for each command, its options under it or named with it
+commands=$("$B/sortie" help | sed -n '/^$/,/^$/s/^  \([a-z]\+\( [a-z]\+\)\?\)  .*/\1/p')
+section() { # COMMAND: its heading and what stands under it
+	awk -v head="*sortie $1*" 'index($0, head) == 1 { on = 1; print; next } /^[*#]/ { on = 0 } on' "$ROOT/man/sortie.1.scd"
+}
+common=$("$B/sortie" help | sed -n '/^With every/,$p' | options)
+complete_section() { # COMMAND
+	local o text
+	text=$(section "$1")
+	[[ $text ]] || { echo "no heading"; return 1; }
+	# shellcheck disable=SC2086 # words
+	for o in $("$B/sortie" help $1 | options | grep -vxF "$common"); do
+		grep -qF -e "*$o*" <<<"$text" || { echo "no $o"; return 1; }
+	done
+	for o in $(options <<<"$text"); do
+		# shellcheck disable=SC2086 # words
+		"$B/sortie" help $1 | options | grep -qxF -e "$o" || [[ $text == *"*sortied $o*"* ]] || { echo "$o is none of its options"; return 1; }
+	done
+}
+while read -r c; do
+	check "sortie.1: $c, with its options" complete_section "$c"
+done <<<"$commands"
+check "sortie.1: as many headings as commands" test "$(grep -c '^\*sortie [a-z]' "$ROOT/man/sortie.1.scd")" -eq "$(wc -l <<<"$commands")"
+for o in $common; do check "sortie.1: $o" grep -q "^\*$o\*" "$ROOT/man/sortie.1.scd"; done
+exit_codes() { diff <("$B/sortie" help | tr '\n' ' ' | sed 's/.*Exit codes: //' | grep -oE '[0-9] [a-z]' | cut -c1) <(sed -n '/^# EXIT STATUS/,/^# ENV/s/^\*\([0-9]\)\*$/\1/p' "$ROOT/man/sortie.1.scd"); }
+check "sortie.1: the exit codes" exit_codes
+for page in $pages; do
+	for other in $(grep -oE '\*sortie[a-z-]*\*\([0-9]\)' "$ROOT/man/$page.scd" | tr -d '*' | sort -u); do
+		name=${other%(*} number=${other: -2:1}
+		check "$page: $other is there" test -e "$ROOT/man/$name.$number.scd"
+	done
+done
+
+# ---- examples
+blocks() { awk '/^```/ { on = !on; n += on; next } on { print > (dir "/" n) }' dir="$2" "$ROOT/man/$1.scd"; }
+mkdir "$T/policies" "$T/lines"
+blocks sortie-policy.5 "$T/policies"
+check "sortie-policy.5: three examples" test "$(ls "$T/policies" | wc -l)" -eq 3
+valid() { # FILE: what its tests say needs identities: only the language counts
+	local rc
+	sed '/^tests:/,$d' "$1" >"$1.yaml"
+	"$B/sortie" --control "$T/none.sock" policy check "$1.yaml" >"$T/out" 2>&1
+	rc=$?
+	[[ $rc -eq 0 || $rc -eq 5 ]] && ! grep -qE '\.yaml:[0-9]+:[0-9]+: ' "$T/out" || { cat "$T/out"; return 1; }
+}
+for f in "$T"/policies/?; do check "sortie-policy.5: example ${f##*/} is a policy" valid "$f"; done
+sed -i 's/tcp\/22/tcp\/70000/' "$T/policies/2"
+check_not "an example that is wrong would be found" valid "$T/policies/2"
+blocks sortie.1 "$T/lines"
+understood() { # LINE: the command and its options are known
+	local words
+	eval "words=($1)"
+	"$B/${words[0]}" "${words[@]:1}" --help >/dev/null
+}
+while read -r line; do
+	check "sortie.1: $line" understood "$line"
+done < <(cat "$T"/lines/* | grep '^sortie')
+check_not "a line that is wrong would be found" understood "sortie token create --nonsense"
+
+# ---- completion
+"$B/sortie" completion bash >"$T/completion"
+check "completion: bash reads it" bash -n "$T/completion"
+completes() { # WANTED WORD...: the last word is the one at the cursor, split as bash splits
+	local wanted=$1
+	shift
+	diff <(bash -c '
+		source "$1"
+		shift
+		[[ $(complete -p sortie) == "complete -F _sortie sortie" ]] || exit 1
+		COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+		_sortie && printf "%s\n" "${COMPREPLY[@]}"' - "$T/completion" "$@" | sort | xargs) <(tr ' ' '\n' <<<"$wanted" | sort | xargs)
+}
+first=$(cut -d' ' -f1 <<<"$commands" | sort -u | xargs)
+check "completion: all commands" completes "$first" sortie ""
+check "completion: of a beginning" completes "token" sortie tok
+for noun in token identity policy; do
+	check "completion: the commands of $noun" completes "$(sed -n "s/^$noun //p" <<<"$commands" | xargs)" sortie $noun ""
+done
+while read -r c; do
+	# shellcheck disable=SC2086 # words
+	check "completion: the options of $c" completes "$("$B/sortie" help $c | options | xargs)" sortie $c --
+done <<<"$commands"
+check "completion: --check" completes "live ready" sortie status --check ""
+check "completion: --check=" completes "live ready" sortie status --check =
+check "completion: --check=r" completes "ready" sortie status --check = r
+check "completion: behind an option with a value" completes "--check --control" sortie --socket /x status --c
+check "completion: --token" completes "file:" sortie enroll --token ""
+touch "$T/web.token" "$T/web.policy"
+cd "$T" || exit 1
+check "completion: --token file:" completes "web.policy web.token" sortie enroll --token file : web
+check "completion: --token=file:" completes "web.token" sortie enroll --token = file : web.t
+check "completion: policy check" completes "web.policy" sortie policy check web.p
+check "completion: behind a file: with a secret" completes "web.policy" sortie policy apply --key file : k web.p
+check "completion: a name is not guessed" completes "" sortie identity show ""
+check "completion: what no command is" completes "" sortie nonsense ""
+finish
