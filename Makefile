@@ -41,6 +41,7 @@ ETCDIR  ?= /etc/sortie
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 VERSION := 0.1.0
 
 B := build$(if $(SAN),/san)
@@ -194,7 +195,8 @@ INSTALLED = $(foreach f,$(filter-out $(B)/sortie,$(PROGRAM_FILES)),$(f):$(SBINDI
 	$(foreach f,$(UNITS),$(B)/$(f):$(UNITDIR)/$(notdir $(f)):0644) \
 	packaging/sysusers.d/sortie.conf:$(SYSUSERSDIR)/sortie.conf:0644 \
 	packaging/tmpfiles.d/sortie.conf:$(TMPFILESDIR)/sortie.conf:0644 \
-	$(foreach f,$(MAN_PAGES),$(f):$(MANDIR)/man$(subst .,,$(suffix $(f)))/$(notdir $(f)):0644)
+	$(foreach f,$(MAN_PAGES),$(f):$(MANDIR)/man$(subst .,,$(suffix $(f)))/$(notdir $(f)):0644) \
+	$(B)/completion:$(COMPLETIONDIR)/sortie:0644
 # Never written over: they are the operator's.
 CONFIGURATION := $(sort $(wildcard packaging/etc/*))
 
@@ -205,12 +207,15 @@ $(B)/man/%: man/%.scd
 
 man: $(MAN_PAGES)	## the manual pages, under build/man/
 
+$(B)/completion: $(B)/sortie
+	$(Q)$< completion bash >$@
+
 $(B)/packaging/systemd/%: packaging/systemd/% FORCE
 	@mkdir -p $(@D)
 	$(Q)sed 's,/usr/sbin/,$(SBINDIR)/,g' $< >$@
 FORCE:
 
-install: all $(MAN_PAGES) $(addprefix $(B)/,$(UNITS))	## install programs, units and man pages under DESTDIR
+install: all $(MAN_PAGES) $(B)/completion $(addprefix $(B)/,$(UNITS))	## install programs, units and man pages under DESTDIR
 	$(Q)for line in $(INSTALLED); do \
 		from=$${line%%:*} rest=$${line#*:}; \
 		install -D -m $${rest##*:} $$from $(DESTDIR)$${rest%:*} || exit 1; \
