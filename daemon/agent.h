@@ -223,6 +223,8 @@ void probe_stop(struct agent *agent);
  * looks four times a second while it doubts.
  */
 void probe_hurry(struct agent *agent);
+/* The session with the hub is as good as lost: a new one, now. */
+void probe_renew(struct agent *agent);
 void probe_done(struct agent *agent);
 
 /* ---- contact.c: first handshakes with new peers ---- */

@@ -387,23 +387,24 @@ static int64_t monotonic_us(void)
 }
 
 /* Element timeouts run on jiffies: a host that slept, or whose clock was set, has wrong ones. */
-static bool time_jumped(struct agent *agent)
+static bool time_jumped(struct agent *agent, bool *ret_slept)
 {
 	int64_t clock = clock_wall() - clock_mono().us / 1000000;
 	int64_t sleep = clock_mono().us - monotonic_us();
-	bool jumped = llabs(clock - agent->clock_offset) > CLOCK_STEP_S ||
-		      llabs(sleep - agent->sleep_offset) > SLEEP_STEP_US;
+	bool set = llabs(clock - agent->clock_offset) > CLOCK_STEP_S;
 
+	*ret_slept = llabs(sleep - agent->sleep_offset) > SLEEP_STEP_US;
 	agent->clock_offset = clock;
 	agent->sleep_offset = sleep;
-	return jumped;
+	return set || *ret_slept;
 }
 
 static void check_time(struct agent *agent)
 {
 	struct err err = {0};
+	bool slept;
 
-	if (!time_jumped(agent))
+	if (!time_jumped(agent, &slept))
 		return;
 	log_warning("the clock was set or this host slept: leases are computed anew");
 	converge_and_log(agent);
@@ -411,6 +412,11 @@ static void check_time(struct agent *agent)
 	if (kernel_refresh_leases(agent->kernel, agent->desired, &err) < 0)
 		log_error("%s", err.text);
 	verify_after_own(agent);
+	/* The kernel's WireGuard forgets its sessions when it goes to sleep; the other ends still believe in theirs. */
+	if (slept) {
+		contact_renew(agent, agent->device);
+		probe_renew(agent);
+	}
 }
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *data)
@@ -492,6 +498,7 @@ static int watch_denies(struct agent *agent, struct err *err)
 
 int agent_watch(struct agent *agent, struct err *err)
 {
+	bool slept;
 	int r = link_events_open(on_link_change, agent, &agent->link_events);
 
 	if (r == 0)
@@ -502,7 +509,7 @@ int agent_watch(struct agent *agent, struct err *err)
 					       TICK_ACCURACY_US, on_tick, agent);
 	if (r < 0)
 		return err_code(err, r, "watch the kernel: %s", strerror(-r));
-	(void)time_jumped(agent);
+	(void)time_jumped(agent, &slept);
 	r = verify_start(agent, err);
 	return r < 0 ? r : watch_denies(agent, err);
 }

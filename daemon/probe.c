@@ -194,6 +194,14 @@ void probe_hurry(struct agent *agent)
 	ask(agent);
 }
 
+void probe_renew(struct agent *agent)
+{
+	if (!agent->probe.timer || !agent->desired || !agent->trust)
+		return;
+	restart_hub(agent);
+	ask(agent);
+}
+
 void probe_stop(struct agent *agent)
 {
 	struct agent_probe *probe = &agent->probe;

@@ -7,8 +7,7 @@
 struct entry {
 	struct id id;
 	uint64_t tx_bytes, rx_bytes;
-	bool speaks;	     /* something was sent between the last two looks */
-	struct mono since;   /* of the silence; 0: there is none */
+	struct mono since;   /* sent to at every look and not heard; 0: not so */
 	struct mono taken;   /* 0: never */
 	struct mono renewed; /* 0: never */
 };
@@ -40,15 +39,15 @@ static struct entry *find(const struct unanswered *unanswered, const struct id *
 	return NULL;
 }
 
-/* Counters that went down are those of a new peer or a new interface. */
+/* Counters that went down are those of a new peer or a new interface. A lone keepalive is not answered and need not be. */
 static void look_at(struct entry *entry, const struct wg_peer *peer, struct mono now)
 {
 	bool heard = peer->rx_bytes > entry->rx_bytes;
+	bool sent = peer->tx_bytes > 0 && peer->tx_bytes != entry->tx_bytes;
 
-	entry->speaks = peer->tx_bytes > entry->tx_bytes;
-	if (heard)
+	if (heard || !sent)
 		entry->since = (struct mono){0};
-	else if (entry->speaks && entry->since.us == 0)
+	else if (entry->since.us == 0)
 		entry->since = now;
 	entry->tx_bytes = peer->tx_bytes;
 	entry->rx_bytes = peer->rx_bytes;
@@ -91,8 +90,7 @@ size_t unanswered_take(struct unanswered *unanswered, struct mono now, struct id
 	for (size_t i = 0; n < max && i < unanswered->n; i++) {
 		struct entry *entry = &unanswered->entries[i];
 
-		if (!entry->speaks || entry->since.us == 0 ||
-		    within(entry->since, now, UNANSWERED_SECONDS) ||
+		if (entry->since.us == 0 || within(entry->since, now, UNANSWERED_SECONDS) ||
 		    within(entry->taken, now, UNANSWERED_SECONDS))
 			continue;
 		entry->taken = now;

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What the recovery tests share, on top of lib.sh and sites.sh: echoes all the time, and how long they went unanswered.
 #
-#   watch NAME HOST ADDRESS [SIZE]   50 echoes a second until watched; NAME as in "site4", "site6", "hub4", "hub6"
+#   watch NAME HOST ADDRESS          50 echoes a second until watched; NAME as in "site4", "site6", "hub4", "hub6"
 #   watched                       ends all of them
 #   outage TITLE BOUND_MS [SINCE] a TAP line and a figure for each watch: "# TITLE NAME: x ms / lost n". x is the longest time
 #                                 without an answer, or, with SINCE (from `now`), from there to the answer after the last loss
 #   unharmed TITLE                a TAP line and a figure for each watch: nothing was lost
 declare -A WATCHES=()
 
+# a fourth argument "later": without waiting for an answer
 watch() {
 	: >"$T/watch.$1"
-	nsenter -t "${PIDS[$2]}" -n "$ROOT/tests/tools/echoes.py" run "$T/watch.$1" "$3" "${4:-32}" 2>"$T/watch.$1.errors" &
+	nsenter -t "${PIDS[$2]}" -n "$ROOT/tests/tools/echoes.py" run "$T/watch.$1" "$3" 2>"$T/watch.$1.errors" &
 	WATCHES[$1]=$!
-	wait_for 20 test -s "$T/watch.$1" || fail "the watch of $1 begins" "$(<"$T/watch.$1.errors")"
+	[[ ${4:-} == later ]] || wait_for 20 test -s "$T/watch.$1" || fail "the watch of $1 begins" "$(<"$T/watch.$1.errors")"
 }
 
 watched() {

@@ -74,7 +74,8 @@ def run(out, address, size=32):
 
 def silence(out, since=0.0):
     rows = [line.split() for line in open(out)]
-    rows = rows[next((i for i, r in enumerate(rows) if r[-1] != "-"), len(rows)):]
+    if not since:  # it had to begin some time
+        rows = rows[next((i for i, r in enumerate(rows) if r[-1] != "-"), len(rows)):]
     lost = [float(r[0]) for r in rows if r[-1] == "-"]
     if not rows or rows[-1][-1] == "-" and len(lost) > 25:  # never there, or did not come back
         return 999999, len(lost)

@@ -43,6 +43,7 @@ static void test_stories(void **state)
 		 {5, 5, 5, 5, 5, 5, 5, 5, 5, 5},
 		 {0},
 		 ".........."},
+		{"a keepalive now and then", {1, 1, 2, 2, 3, 3, 4, 4, 5, 5}, {0}, ".........."},
 		{"only hears", {0}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, ".........."},
 		{"the counters begin anew, the silence goes on",
 		 {7, 8, 9, 1, 2, 3, 4, 5, 6, 7},
