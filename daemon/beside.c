@@ -36,18 +36,14 @@ static int add_containers(struct foreign_question *question)
 	return r;
 }
 
-int beside_look(const struct agent *agent, struct foreign_finding **ret, size_t *ret_n)
+int beside_look(const struct agent *agent, const struct fw_desired *desired,
+		struct foreign_finding **ret, size_t *ret_n)
 {
-	struct foreign_question question = {.ipv6 = agent->ipv6, .ipv4 = agent->ipv4};
-	int r;
+	struct foreign_question question = {.desired = desired,
+					    .ipv6 = agent->ipv6,
+					    .ipv4 = agent->ipv4,
+					    .ifindex = if_nametoindex(desired->ifname)};
+	int r = add_containers(&question);
 
-	if (agent->phase != AGENT_ENROLLED || !agent->desired) {
-		*ret = NULL;
-		*ret_n = 0;
-		return 0;
-	}
-	question.desired = &agent->desired->fw;
-	question.ifindex = if_nametoindex(question.desired->ifname);
-	r = add_containers(&question);
 	return r < 0 ? r : foreign_look(&question, ret, ret_n);
 }

@@ -9,5 +9,6 @@
 #include "daemon/agent.h"
 #include "firewall/foreign.h"
 
-/* None before the agent knows what should hold. *ret is malloc()ed or NULL. */
-int beside_look(const struct agent *agent, struct foreign_finding **ret, size_t *ret_n);
+/* desired: agent->desired's, or as much of it as is known. *ret is malloc()ed. */
+int beside_look(const struct agent *agent, const struct fw_desired *desired,
+		struct foreign_finding **ret, size_t *ret_n);

@@ -22,7 +22,7 @@ static const struct doctor_row {
 	{"names", doctor_check_names},	       {"hub", doctor_check_hub},
 	{"handshake", doctor_check_handshake}, {"mtu", doctor_check_mtu},
 	{"control", doctor_check_control},     {"admission", doctor_check_admission},
-	{"underlay", doctor_check_underlay},
+	{"underlay", doctor_check_underlay},   {"others", doctor_check_others},
 };
 
 static const char *const level_names[] = {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include "daemon/beside.h"
 #include "daemon/doctor_report.h"
 #include "daemon/lease.h"
 
@@ -337,4 +338,54 @@ void doctor_check_kernel(struct doctor *doctor)
 			   (unsigned long long)agent->repaired);
 	else
 		doctor_say(doctor, DOCTOR_OK, NULL, "the kernel holds what it should");
+}
+
+/* ---- other software's rules ---- */
+
+static void say_finding(struct doctor *doctor, const struct foreign_finding *finding)
+{
+	char todo[FOREIGN_LINE_MAX + 16] = "allow it there";
+
+	if (finding->allow[0])
+		(void)snprintf(todo, sizeof(todo), "`%s`", finding->allow);
+	if (finding->path == FOREIGN_UNREAD)
+		doctor_say(doctor, DOCTOR_WARN, "look at them with iptables-legacy-save",
+			   "the rules of %s are loaded and cannot be read", finding->where);
+	else
+		doctor_say(doctor, finding->certain ? DOCTOR_FAIL : DOCTOR_WARN, todo,
+			   "%s (%s) %s %s", foreign_software_name(finding->software),
+			   finding->where, finding->certain ? "drops" : "may drop", finding->what);
+}
+
+/* Where nothing is desired yet, the way to the hub is what is known. */
+static struct fw_desired known_desired(const struct doctor *doctor,
+				       struct endpoint hubs[DESIRED_HUBS_MAX])
+{
+	struct fw_desired fw = {.role = FW_ROLE_WORKLOAD};
+
+	if (doctor->agent->desired)
+		return doctor->agent->desired->fw;
+	(void)snprintf(fw.ifname, sizeof(fw.ifname), "%s", doctor->agent->options.interface);
+	for (size_t i = 0; i < doctor->path.n_legs; i++)
+		hubs[fw.n_hubs++] = doctor->path.legs[i].to;
+	fw.hubs = hubs;
+	return fw;
+}
+
+void doctor_check_others(struct doctor *doctor)
+{
+	_cleanup_(freep) struct foreign_finding *findings = NULL;
+	struct endpoint hubs[DESIRED_HUBS_MAX];
+	struct fw_desired fw = known_desired(doctor, hubs);
+	size_t n = 0;
+	int r = beside_look(doctor->agent, &fw, &findings, &n);
+
+	if (r < 0)
+		doctor_say(doctor, DOCTOR_WARN, "start it as root",
+			   "the rules of other software cannot be read: %s", strerror(-r));
+	else if (n == 0)
+		doctor_say(doctor, DOCTOR_OK, NULL,
+			   "no rules of other software drop what is needed here");
+	for (size_t i = 0; i < n; i++)
+		say_finding(doctor, &findings[i]);
 }

@@ -86,6 +86,7 @@ void doctor_check_records(struct doctor *doctor);
 void doctor_check_ranges(struct doctor *doctor);
 void doctor_check_interface(struct doctor *doctor);
 void doctor_check_kernel(struct doctor *doctor);
+void doctor_check_others(struct doctor *doctor);
 
 /* ---- doctor_network.c ---- */
 void doctor_check_names(struct doctor *doctor);

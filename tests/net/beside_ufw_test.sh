@@ -16,6 +16,8 @@ check "ufw is enabled, ssh allowed" on db sh -c 'ufw allow 22/tcp && ufw --force
 check "status names ufw and what it drops" says 'ufw ip filter INPUT \| tcp/5432 from the overlay, which policy allows \| ufw allow in on sortie0'
 for_people() { at db status | grep -F "blocked     tcp/5432 from the overlay, which policy allows, by ufw (ip filter INPUT); to allow it: ufw allow in on sortie0"; }
 check "in the text for people as well" for_people
+doctor_says() { at db doctor >"$T/doctor"; [[ $? -eq 6 ]] && grep -F "ufw (ip filter INPUT) drops tcp/5432 from the overlay" "$T/doctor" && grep -F '`ufw allow in on sortie0`' "$T/doctor"; }
+check "doctor says so too" doctor_says
 check "it is true: the database cannot be reached" database_shut
 check "the line that it prints, run" obey 5432
 check "is true as well: the database can be reached, IPv4 and IPv6" wait_for 5 allowed
