@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Drives bench/firewall.sh: our tables in two hosts are switched on and off (dormant) between short runs of bench/stream.c.
+
+  firewall.py path|packet RULES PROGRAM PID_A PID_B ADDRESS4 ADDRESS6
+"""
+import os
+import subprocess
+import sys
+
+from pairs import at_least, difference, interval, quad, row, text
+
+QUADS = int(os.environ.get("BENCH_QUADS", "60"))
+RUN_MS = os.environ.get("BENCH_MS", "250")
+PACKETS, SIZE = "30016", "46"
+PACKET_QUADS = 30
+GOAL = 0.95
+
+
+class Bed:
+    def __init__(self, program, a, b, addresses):
+        self.program, self.hosts, self.addresses = program, (a, b), addresses
+        self.on = None
+
+    def switch(self, on):
+        """Both tables; where nothing changes nothing is done."""
+        if on == self.on:
+            return
+        for pid in self.hosts:
+            words = "{ }" if on else "{ flags dormant; }"
+            subprocess.run(["nsenter", "-t", pid, "-n", "nft", f"add table inet sortie {words}"], check=True)
+        self.on = on
+
+    def run(self, *args):
+        done = subprocess.run([self.program, *args], stdout=subprocess.PIPE, text=True, check=True, timeout=30)
+        return [float(word) for word in done.stdout.split()]
+
+    def throughput(self, on, address):
+        self.switch(on)
+        return self.run("tcp", *self.hosts, "0", "1", address, RUN_MS)[0]
+
+    def packet_ns(self, on, address):
+        self.switch(on)
+        ns, arrived = self.run("udp", *self.hosts, "0", "0", address, PACKETS, SIZE)
+        if arrived < 0.99 * float(PACKETS):
+            raise SystemExit(f"firewall: only {arrived:.0f} of {PACKETS} packets arrived")
+        return ns
+
+
+def path(bed, rules):
+    ratios, null = [], []
+    for i in range(QUADS):
+        address = bed.addresses[i % 2]
+        ratios.append(quad(lambda on: bed.throughput(on, address), False, True))
+        if i % 4 < 2:  # both families
+            null.append(quad(lambda _: bed.throughput(i % 8 < 4, address), False, True))
+    bounds, beside = interval(ratios), interval(null)
+    verdict = at_least(bounds, GOAL, beside)
+    print(f"{rules} rule{'s' * (rules != '1')}: {text(bounds)} of the path without, null run {text(beside)}, {len(ratios)} quads of 4 x {RUN_MS} ms, {len(null)} null: {verdict}")
+    row(f"firewall-{rules}", round(bounds[0], 4), "x", f"wireguard-go with the table dormant; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
+        f"null {beside[1]:.3f} to {beside[2]:.3f}: {verdict}", f">= {GOAL}", QUADS)
+    return 1 if verdict == "fails" else 0
+
+
+def packet(bed, rules):
+    for address, family in zip(bed.addresses, ("IPv4", "IPv6")):
+        costs = [quad(lambda on: bed.packet_ns(on, address), False, True, difference) for _ in range(PACKET_QUADS)]
+        null = [quad(lambda _: bed.packet_ns(False, address), False, True, difference) for _ in range(PACKET_QUADS)]
+        bounds, beside = interval(costs), interval(null)
+        print(f"{family}, {rules} rules: {text(bounds, 0)} ns a packet for both tables on its way; null run {text(beside, 0)} ns")
+        row("firewall-ns" if family == "IPv4" else "firewall-ns-ipv6", round(bounds[0]), "ns", f"out of one host and into another, {rules} rules; 95 % "
+            f"{bounds[1]:.0f} to {bounds[2]:.0f}, null {beside[1]:.0f} to {beside[2]:.0f}", None, PACKET_QUADS)
+    return 0
+
+
+kind, rules, program, a, b, *addresses = sys.argv[1:]
+sys.exit((path if kind == "path" else packet)(Bed(program, a, b, addresses), rules))

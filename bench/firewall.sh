@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Rows firewall-1, firewall-1000: TCP over wireguard-go between two hosts, one on each core, with our table (mode enforce, underlay
+# closed; 1 and 1,000 rules) against the same path with the table dormant. A B B A quads of four short runs, IPv4 and IPv6
+# in turn; among them half as many quads in which nothing is switched. The row holds where the interval's lower end reaches the
+# goal and the null run's interval lies within 0.98 to 1.02; else it is undecided. BENCH_QUADS (60), BENCH_MS (250) a run.
+# Row firewall-ns: what both tables on a packet's way (out of one host, into the other) cost it, over a plain wire, all on one
+# core, 1,000 rules: no WireGuard, whose noise is greater. See bench/firewall.py.
+source "$(dirname "$0")/../tests/net/lib.sh"
+source "$ROOT/tests/net/firewall_bed.sh"
+set -e
+mkdir -p "$B/bench"
+program=$B/bench/stream
+[[ $program -nt $ROOT/bench/stream.c ]] || "${CC:-gcc}" -std=gnu17 -O2 -D_GNU_SOURCE -Wall -Wextra -o "$program" "$ROOT/bench/stream.c"
+[[ -x $B/tests/tools/fw_apply ]] || make -s -C "$ROOT" "B=$B" "$B/tests/tools/fw_apply"
+
+inventory me good >"$T/inventory.json"
+for n in 1 1000; do
+	{
+		printf 'version: 1\nrules:\n'
+		for ((i = 1; i < n; i++)); do printf '  - {name: r%d, from: role=me, to: role=good, allow: [tcp/%d]}\n' "$i" $((20000 + i)); done
+		printf '  - {name: measured, from: role=me, to: role=good, allow: [tcp/9000, udp/9000]}\n'
+	} >"$T/$n.yaml"
+done
+
+host a
+host b
+wire a eth0 b eth0
+addr a eth0 192.0.2.1/24
+addr b eth0 192.0.2.2/24
+declare -A CORE=([a]=0 [b]=1) OWN4=([a]=$ME4 [b]=$GOOD4) OWN6=([a]=$ME6 [b]=$GOOD6)
+for h in a b; do (umask 077 && wg genkey >"$T/$h.key"); done
+for h in a b; do
+	o=$([[ $h == a ]] && echo b || echo a)
+	on "$h" taskset -c "${CORE[$h]}" wireguard-go sortie0 >/dev/null 2>&1
+	on "$h" wg set sortie0 private-key "$T/$h.key" listen-port 51820 peer "$(wg pubkey <"$T/$o.key")" \
+		allowed-ips "${OWN4[$o]}/32,${OWN6[$o]}/128" endpoint "192.0.2.$((CORE[$o] + 1)):51820"
+	on "$h" ip link set sortie0 mtu 1280 up
+	overlay_addr "$h" "${OWN4[$h]}" "${OWN6[$h]}"
+	on "$h" ip route add "$OVERLAY4" dev sortie0
+	on "$h" ip -6 route add "$OVERLAY6" dev sortie0
+done
+# for firewall-ns: the same two names on a plain wire
+host c
+host d
+overlay_wire c d
+overlay_addr c "$ME4" "$ME6"
+overlay_addr d "$GOOD4" "$GOOD6"
+for h in c d; do on "$h" ip route add "$OVERLAY4" dev sortie0 && on "$h" ip -6 route add "$OVERLAY6" dev sortie0; done
+
+# HOST RULES: our table there, as the agent of that host would have it
+filter() {
+	local self=site/me
+	[[ $1 == a || $1 == c ]] || self=site/good
+	nsenter -t "${PIDS[$1]}" -n -m -- "$B/tests/tools/fw_apply" --self "$self" --ifname sortie0 --overlay4 "$OVERLAY4" --overlay6 "$OVERLAY6" \
+		--hub4 "$HUB4" --hub6 "$HUB6" --hub 192.0.2.1:51820 --hub 192.0.2.2:51820 --listen-port 51820 --mode enforce --underlay-locked \
+		--policy "$T/$2.yaml" --inventory "$T/inventory.json"
+}
+for rules in ${RULES:-1 1000}; do
+	for h in a b; do filter "$h" "$rules"; done
+	"$ROOT/bench/firewall.py" path "$rules" "$program" "${PIDS[a]}" "${PIDS[b]}" "$GOOD4" "$GOOD6"
+done
+[[ -n ${PACKET-1} ]] || finish
+for h in c d; do filter "$h" 1000; done
+"$ROOT/bench/firewall.py" packet 1000 "$program" "${PIDS[c]}" "${PIDS[d]}" "$GOOD4" "$GOOD6"
+finish
