@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# alone: yes
 # What is taken away stops at once, whatever runs over it: uploads and downloads by TCP, UDP streams and echo, opened by
 # either side, IPv4 and IPv6, whether conntrack picks up connections in the middle or not. By the removal of a rule, of a
 # peer, and by the kernel alone when a lease runs out. A renewed lease is not felt.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# alone: yes
 # What holds a host where there is no agent: from before its network is up until the agent has applied policy, and after
 # somebody has flushed the ruleset. The prober never gets an answer that policy does not allow.
 source "$(dirname "$0")/lib.sh"

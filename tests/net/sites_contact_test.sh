@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# alone: yes
 # A pair that policy just joined can talk soon, though its two ends learn of it at different moments: somebody asks all the
 # time while the policy comes and goes, and the other side's agent is held up for a moment each time, so that the first
 # handshake finds nobody. WireGuard alone would repeat it only after 5 s.

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# alone: yes
 # What happens to one host: its agent is killed, its WireGuard is killed or deleted, its rules are flushed. How long it was
 # cut off or open, IPv4 and IPv6, and that nothing goes the wrong way meanwhile.
 source "$(dirname "$0")/lib.sh"

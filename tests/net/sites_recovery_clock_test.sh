@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# alone: yes
 # Clocks: a year ahead and back, a year behind and back, a host that slept. And what a clock that was ahead leaves behind: a hub
 # and a peer that have seen a handshake of next year and refuse all others until then.
 source "$(dirname "$0")/lib.sh"

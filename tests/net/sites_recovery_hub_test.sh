@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# alone: yes
 # The hub's bad days: its control plane is killed, the relay's maps are lost, the whole host reboots and comes back with
 # nothing but its disk. Each with the time that sites and management sessions were without, IPv4 and IPv6.
 source "$(dirname "$0")/lib.sh"

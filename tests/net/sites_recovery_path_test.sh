@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# alone: yes
 # What happens on the way: a NAT forgets its mappings, a site gets another public address, a link flaps (FLAP_SECONDS, 8 by
 # default; 600 for the long run), legs are narrow. How long sites were cut off, IPv4 and IPv6.
 source "$(dirname "$0")/lib.sh"

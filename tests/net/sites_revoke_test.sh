@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# alone: yes
 # Revocation in the middle of everything: upload, download, UDP stream and ping, started by either side, IPv4 and IPv6,
 # with nf_conntrack_tcp_loose 0 and 1; by a revoked host whose agent takes no notice; with a peer whose agent hangs.
 # Not one byte arrives at a host that stays after `sortie identity revoke --wait` has returned, and not one packet at the
