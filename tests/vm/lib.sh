@@ -7,10 +7,17 @@
 #                           release (backports), or is left out (the others)
 #   vm_apt SUITE... -- TOOL ARGS...   runs apt-get or apt-cache as if only these suites were configured; lists are kept in
 #                           build/vm/apt and fetched again after a day
+#   vm_lock                 until this process ends nobody else makes things in build/vm
 #   $VM_DIR                 build/vm, absolute: what is fetched and made for virtual machines
 VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/build/vm
 
 vm_codename() { sed -n 's/^VERSION_CODENAME=//p' /etc/os-release; }
+
+vm_lock() {
+	mkdir -p "$VM_DIR"
+	exec {VM_LOCK}>"$VM_DIR/lock"
+	flock "$VM_LOCK"
+}
 
 vm_mirror() { # SUITE
 	# shellcheck disable=SC2016 # apt's own fields

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A guest with systemd as one more host of a namespace test: 192.0.2.41 and 2001:db8::41 on the internet's wire. Source it
+# after tests/net/lib.sh and sites.sh (internet_up first).
+#
+#   guest_boot KERNEL [SECONDS]   boots it and waits until it takes commands (not until it is up)
+#   guest COMMAND...              runs it there, as bash reads it; output and exit code are its own
+#   guest_up SECONDS              waits until its boot has ended
+#   guest_reboot                  and waits until it takes commands again
+#   guest_off                     powers it off
+GUEST_DIR=$T/guest
+
+guest_boot() {
+	local kernel=$1
+	mkdir -p "$GUEST_DIR"
+	cp "$ROOT/tests/vm/runner" "$GUEST_DIR/runner"
+	on internet ip tuntap add guest mode tap
+	on internet ip link set guest master br0
+	on internet ip link set guest up
+	nsenter -t "${PIDS[internet]}" -n -m -- "$ROOT/tests/vm/boot" "$kernel" "$GUEST_DIR" \
+		-netdev tap,id=net,ifname=guest,script=no,downscript=no -device virtio-net-pci,netdev=net,mac=52:54:00:00:00:41 \
+		>"$GUEST_DIR/console" 2>&1 &
+	echo $! >"$GUEST_DIR/pid"
+	wait_for "${2:-60}" test -e "$GUEST_DIR/booted"
+}
+
+guest() {
+	local n=1 rc deadline=$((SECONDS + ${GUEST_TIMEOUT:-120} * TEST_SCALE))
+	while [[ -e $GUEST_DIR/$n.sh ]]; do n=$((n + 1)); done # in a file: checks run in subshells
+	printf '%s\n' "$*" >"$GUEST_DIR/$n.new"
+	mv "$GUEST_DIR/$n.new" "$GUEST_DIR/$n.sh"
+	until [[ -e $GUEST_DIR/$n.rc ]]; do
+		((SECONDS < deadline)) || { echo "the guest does not answer"; return 124; }
+		kill -0 "$(<"$GUEST_DIR/pid")" 2>/dev/null || { echo "the guest is gone"; tail -n 5 "$GUEST_DIR/console"; return 125; }
+		sleep 0.05
+	done
+	rc=$(<"$GUEST_DIR/$n.rc")
+	cat "$GUEST_DIR/$n.out"
+	return "$rc"
+}
+
+guest_up() {
+	GUEST_TIMEOUT=$1 guest 'systemctl is-system-running --wait'
+}
+
+guest_reboot() {
+	local before
+	before=$(<"$GUEST_DIR/booted")
+	guest "systemctl reboot --no-block"
+	rebooted() { [[ $(cat "$GUEST_DIR/booted" 2>/dev/null) != "$before" ]]; }
+	wait_for 90 rebooted
+}
+
+guest_off() {
+	guest "systemctl poweroff --force --force" >/dev/null 2>&1 || true
+	gone() { ! kill -0 "$(<"$GUEST_DIR/pid")"; }
+	wait_for 20 gone
+}
