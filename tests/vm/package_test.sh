@@ -103,6 +103,7 @@ took kill
 
 # --- rebooted
 check "the guest reboots" guest_reboot
+took down
 check "its boot ends well" guest_up 120
 check "monitor reaches it again, IPv4" wait_for 60 answers "$IP4"
 check "monitor reaches it again, IPv6" wait_for 60 answers "$IP6"
@@ -113,6 +114,7 @@ took reboot
 check "is removed" guest "dpkg -r sortie"
 check "nothing of ours in the kernel" eval '[[ -z $(guest "nft list tables; ip -o link show type wireguard; ip -6 route show proto 140") ]]'
 check "keys stay" guest "test -s /var/lib/sortie/identity.key"
+took remove
 check "installs again" guest "DEBIAN_FRONTEND=noninteractive dpkg -i /host$NEW_DEB"
 check "it is who it was" wait_for 60 answers "$IP6"
 took again
