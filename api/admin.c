@@ -94,12 +94,22 @@ static const struct shape_field admin_identity_list_fields[] = {
 SHAPE(admin_identity_list, "sortie.identities/1");
 SHAPE_FUNCTIONS(admin_identity_list);
 
+static const struct shape_field admin_traffic_fields[] = {
+	FIELD_NAME(struct admin_traffic, name),
+	FIELD_U64(struct admin_traffic, sent_packets),
+	FIELD_U64(struct admin_traffic, sent_bytes),
+	FIELD_U64(struct admin_traffic, received_packets),
+	FIELD_U64(struct admin_traffic, received_bytes),
+};
+static SHAPE(admin_traffic, NULL);
+
 static const struct shape_field admin_identity_show_fields[] = {
 	FIELD_STRUCT(struct admin_identity_show, identity, &admin_identity_shape),
 	FIELD_TEXT(struct admin_identity_show, token, ENVELOPE_TEXT_MAX),
 	FIELD_TEXT(struct admin_identity_show, statement, ENVELOPE_TEXT_MAX),
 	FIELD_TEXT(struct admin_identity_show, key, ENVELOPE_TEXT_MAX),
 	FIELD_TEXTS(struct admin_identity_show, peers, ADMIN_IDENTITIES_MAX, NAME_MAX_TEXT),
+	FIELD_LIST(struct admin_identity_show, traffic, ADMIN_IDENTITIES_MAX, &admin_traffic_shape),
 };
 SHAPE(admin_identity_show, "sortie.identity/1");
 SHAPE_FUNCTIONS(admin_identity_show);

@@ -114,12 +114,21 @@ struct admin_identity_list {
 };
 MESSAGE_FUNCTIONS(admin_identity_list);
 
+/* What the relay has carried between an identity and one it is paired with, since the pair stands: encrypted. */
+struct admin_traffic {
+	char name[NAME_MAX_TEXT];
+	uint64_t sent_packets, sent_bytes;
+	uint64_t received_packets, received_bytes;
+};
+
 /* GET /v1/admin/identity?who=NAME-OR-ID; also the answer to suspend and resume. */
 struct admin_identity_show {
 	struct admin_identity identity;
 	char *token, *statement, *key; /* envelopes; statement is the identity statement */
 	char **peers;		       /* names that policy pairs it with */
 	size_t n_peers;
+	struct admin_traffic *traffic; /* with those that something was carried to or from */
+	size_t n_traffic;
 };
 MESSAGE_FUNCTIONS(admin_identity_show);
 

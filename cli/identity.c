@@ -60,6 +60,19 @@ static void print_peers(const struct admin_identity_show *show)
 	puts(show->n_peers ? "" : " none: no rule pairs it with anybody");
 }
 
+static void print_traffic(const struct admin_identity_show *show)
+{
+	for (size_t i = 0; i < show->n_traffic; i++) {
+		const struct admin_traffic *with = &show->traffic[i];
+		printf("traffic     ");
+		print_text(stdout, with->name);
+		printf(": sent %" PRIu64 " packets, %" PRIu64 " bytes; received %" PRIu64
+		       " packets, %" PRIu64 " bytes\n",
+		       with->sent_packets, with->sent_bytes, with->received_packets,
+		       with->received_bytes);
+	}
+}
+
 static void print_identity(const struct admin_identity_show *show)
 {
 	const struct admin_identity *identity = &show->identity;
@@ -78,6 +91,7 @@ static void print_identity(const struct admin_identity_show *show)
 	printf("holds       revision %" PRIu64 ", key generation %" PRIu64 "\n", identity->applied,
 	       identity->generation);
 	print_peers(show);
+	print_traffic(show);
 }
 
 int command_identity_show(const struct invocation *in)

@@ -87,21 +87,39 @@ void admin_identity_list_call(struct admin_call *call, struct reply *reply)
 	free(listing.identities);
 }
 
+/* false: nothing has passed. */
+static bool traffic_between(struct relay_feed *relay, const struct member *member,
+			    const struct member *peer, struct admin_traffic *ret)
+{
+	uint32_t a = member->row.site, b = peer->row.site;
+
+	relay_feed_traffic(relay, a, b, &ret->sent_packets, &ret->sent_bytes);
+	relay_feed_traffic(relay, b, a, &ret->received_packets, &ret->received_bytes);
+	snprintf(ret->name, sizeof(ret->name), "%s", peer->row.name);
+	return ret->sent_packets || ret->received_packets;
+}
+
 static void show(const struct admin_call *call, const struct member *member, struct reply *reply)
 {
 	_cleanup_(freep) char **peers = calloc(member->n_peers + 1, sizeof(*peers));
+	_cleanup_(freep) struct admin_traffic *traffic =
+		calloc(member->n_peers + 1, sizeof(*traffic));
 	struct admin_identity_show answer = {
 		.token = member->row.token,
 		.statement = member->row.identity,
 		.key = member->row.key,
 		.peers = peers,
 		.n_peers = member->n_peers,
+		.traffic = traffic,
 	};
 
 	describe(&member->row, member, call->now, &answer.identity);
-	for (size_t i = 0; peers && i < member->n_peers; i++)
+	for (size_t i = 0; peers && traffic && i < member->n_peers; i++) {
 		peers[i] = member->peers[i]->row.name;
-	reply_json(reply, peers ? admin_identity_show_encode(&answer) : NULL);
+		answer.n_traffic += traffic_between(call->control->relay, member, member->peers[i],
+						    &traffic[answer.n_traffic]);
+	}
+	reply_json(reply, peers && traffic ? admin_identity_show_encode(&answer) : NULL);
 }
 
 /* One that was revoked is shown from the store: it has no peers. */

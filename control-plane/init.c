@@ -71,6 +71,40 @@ int init_endpoint_port(const char *endpoint, uint16_t *ret_port)
 	return 0;
 }
 
+static size_t endpoint_add(char list[TOKEN_ENDPOINTS_MAX][TOKEN_HOST_MAX], size_t n,
+			   const char *host, int host_length, unsigned int port)
+{
+	char text[TOKEN_HOST_MAX];
+
+	if (n == TOKEN_ENDPOINTS_MAX || (size_t)snprintf(text, sizeof(text), "%.*s:%u", host_length,
+							 host, port) >= sizeof(text))
+		return n;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(list[i], text) == 0)
+			return n;
+	memcpy(list[n], text, sizeof(text));
+	return n + 1;
+}
+
+size_t init_endpoints(const char *const *given, size_t n, uint16_t alt_port,
+		      char ret[TOKEN_ENDPOINTS_MAX][TOKEN_HOST_MAX])
+{
+	size_t found = 0;
+
+	for (unsigned int round = 0; round < (alt_port ? 2 : 1); round++) {
+		for (size_t i = 0; i < n; i++) {
+			uint16_t port;
+
+			if (init_endpoint_port(given[i], &port) < 0)
+				continue;
+			found = endpoint_add(ret, found, given[i],
+					     (int)(strrchr(given[i], ':') - given[i]),
+					     round == 0 ? port : alt_port);
+		}
+	}
+	return found;
+}
+
 static int check_options(const struct init_options *options, struct err *err)
 {
 	uint16_t port;
@@ -228,9 +262,8 @@ static int make_root(const struct init_options *options, const struct keys *keys
 	r = key_public_curve25519(&keys->hub, &root->hub_key);
 	if (r < 0)
 		return r;
-	for (; root->n_endpoints < options->n_endpoints; root->n_endpoints++)
-		snprintf(root->endpoints[root->n_endpoints], TOKEN_HOST_MAX, "%s",
-			 options->endpoints[root->n_endpoints]);
+	root->n_endpoints = init_endpoints(options->endpoints, options->n_endpoints,
+					   options->alt_port, root->endpoints);
 	root->api_port = API_PORT_DEFAULT;
 	root->enroll_port = ENROLL_PORT_DEFAULT;
 	payload = root_encode(root);

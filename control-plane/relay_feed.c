@@ -69,6 +69,14 @@ const char *relay_feed_attachment(const struct relay_feed *feed)
 	return feed ? relay_attachment(feed->relay) : "none";
 }
 
+void relay_feed_traffic(struct relay_feed *feed, uint32_t from, uint32_t to, uint64_t *ret_packets,
+			uint64_t *ret_bytes)
+{
+	*ret_packets = *ret_bytes = 0;
+	if (feed)
+		relay_pair_traffic(feed->relay, from, to, ret_packets, ret_bytes);
+}
+
 /* The word and the bit of a pair. */
 static uint64_t *pair_word(struct relay_feed *feed, uint32_t a, uint32_t b, uint64_t *ret_bit)
 {

@@ -24,5 +24,8 @@ DEFINE_CLEANUP(relay_feed_close, struct relay_feed *);
 int relay_feed_sync(struct relay_feed *feed, const struct inventory *inventory, int64_t now);
 /* At once: the member's site and all its pairs are gone. */
 int relay_feed_cut(struct relay_feed *feed, const struct member *member);
-/* "tc", "xdp"; "none" for NULL. */
+/* What has passed from one site to another since their pair stands; 0 where there is none. feed may be NULL. */
+void relay_feed_traffic(struct relay_feed *feed, uint32_t from, uint32_t to, uint64_t *ret_packets,
+			uint64_t *ret_bytes);
+/* As relay_attachment(): "xdp", "tc", ...; "none" for NULL. */
 const char *relay_feed_attachment(const struct relay_feed *feed);

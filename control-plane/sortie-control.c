@@ -19,7 +19,7 @@
 
 static const char usage_text[] =
 	"usage: sortie-control init --network NAME --endpoint HOST:PORT [--endpoint ...] [--state DIR]\n"
-	"                           [--ipv4 CIDR|none] [--mtu N]\n"
+	"                           [--alt-port PORT] [--ipv4 CIDR|none] [--mtu N]\n"
 	"       sortie-control run [--state DIR] [--interface sortie0] [--backend auto|kernel|userspace]\n"
 	"                          [--bpffs DIR] [--socket PATH]\n"
 	"       sortie-control remove [--state DIR] [--interface sortie0]\n"
@@ -27,6 +27,8 @@ static const char usage_text[] =
 	"\n"
 	"init makes a network: its keys, its root statement and its database, in DIR (" DEFAULT_STATE
 	").\n"
+	"The hub listens on the first endpoint's port. Agents that do not reach it try the next one; the\n"
+	"last are the same hosts at --alt-port (443; 0: none), which the relay answers.\n"
 	"run serves it: the hub's WireGuard interface, enrolment and API inside the tunnel, and the\n"
 	"Unix socket that `sortie` talks to (" DEFAULT_SOCKET ").\n"
 	"remove takes interface and filter of a hub that does not run out of the kernel; state stays.\n";
@@ -58,7 +60,7 @@ static void harden(void)
 static bool take_init_option(int option, struct init_options *options)
 {
 	char *end;
-	unsigned long mtu;
+	unsigned long mtu, port;
 
 	switch (option) {
 	case 's':
@@ -72,6 +74,10 @@ static bool take_init_option(int option, struct init_options *options)
 			return false;
 		options->endpoints[options->n_endpoints++] = optarg;
 		return true;
+	case 'a':
+		port = strtoul(optarg, &end, 10);
+		options->alt_port = (uint16_t)port;
+		return *optarg >= '0' && *optarg <= '9' && *end == '\0' && port <= UINT16_MAX;
 	case '4':
 		options->ipv4 = strcmp(optarg, "none") == 0 ? INIT_IPV4_NONE : INIT_IPV4_GIVEN;
 		return options->ipv4 == INIT_IPV4_NONE ||
@@ -91,11 +97,13 @@ static int run_init(int argc, char **argv)
 		{"state", required_argument, NULL, 's'},
 		{"network", required_argument, NULL, 'n'},
 		{"endpoint", required_argument, NULL, 'e'},
+		{"alt-port", required_argument, NULL, 'a'},
 		{"ipv4", required_argument, NULL, '4'},
 		{"mtu", required_argument, NULL, 'm'},
 		{0},
 	};
-	struct init_options options = {.state_dir = DEFAULT_STATE, .mtu = INIT_MTU};
+	struct init_options options = {
+		.state_dir = DEFAULT_STATE, .alt_port = INIT_ALT_PORT, .mtu = INIT_MTU};
 	struct err err = {0};
 	int option;
 

@@ -578,10 +578,17 @@ static void test_identities(void **state)
 {
 	struct admin_identity one = {.name = "site-a/web", .state = "active", .connected = true};
 	struct admin_identity_list list = {.identities = &one, .n_identities = 1};
+	struct admin_traffic traffic = {.name = "site-b/db",
+					.sent_packets = 3,
+					.sent_bytes = 400,
+					.received_packets = 5,
+					.received_bytes = 600};
 	struct admin_identity_show show = {.identity = one,
 					   .token = (char[]){"t"},
 					   .statement = (char[]){"s"},
-					   .key = (char[]){"k"}};
+					   .key = (char[]){"k"},
+					   .traffic = &traffic,
+					   .n_traffic = 1};
 	assert_int_equal(addr_parse("fd12::1", &one.ipv6), 0);
 	answer_with(ROUTE_ADMIN_IDENTITY_LIST, admin_identity_list_encode(&list));
 	answer_with(ROUTE_ADMIN_IDENTITY_SHOW, admin_identity_show_encode(&show));
@@ -591,6 +598,7 @@ static void test_identities(void **state)
 	assert_int_equal(run(CONTROL "identity list --json", admin_path), 0);
 	assert_says(out, "\"schema\": \"sortie.identities/1\"");
 	assert_int_equal(run(CONTROL "identity show site-a/web", admin_path), 0);
+	assert_says(out, "site-b/db: sent 3 packets, 400 bytes; received 5 packets, 600 bytes");
 	char *query = get("query.", "adminIdentityShow");
 	assert_string_equal(query, "site-a/web");
 	free(query);

@@ -398,6 +398,40 @@ static void test_endpoint_texts(void **state)
 	}
 }
 
+/* What agents are given to try: first what the operator named, then the same hosts at the second port. */
+static void test_endpoints_given(void **state)
+{
+	static const struct {
+		const char *given[4];
+		size_t n;
+		uint16_t alt_port;
+		const char *expected; /* joined by blanks */
+	} cases[] = {
+		{{"hub.example:51820"}, 1, 443, "hub.example:51820 hub.example:443"},
+		{{"hub.example:51820"}, 1, 0, "hub.example:51820"},
+		{{"hub.example:443"}, 1, 443, "hub.example:443"},
+		{{"[2001:db8::1]:51820", "192.0.2.1:51820"},
+		 2,
+		 443,
+		 "[2001:db8::1]:51820 192.0.2.1:51820 [2001:db8::1]:443 192.0.2.1:443"},
+		{{"a:1", "a:443", "b:1"}, 3, 443, "a:1 a:443 b:1 b:443"},
+		{{"a:1", "b:1", "c:1"}, 3, 443, "a:1 b:1 c:1 a:443"},
+		{{"a:1", "b:1", "c:1", "d:1"}, 4, 443, "a:1 b:1 c:1 d:1"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char list[TOKEN_ENDPOINTS_MAX][TOKEN_HOST_MAX], text[1024] = "";
+		size_t n = init_endpoints(cases[i].given, cases[i].n, cases[i].alt_port, list);
+
+		size_t at = 0;
+
+		for (size_t j = 0; j < n; j++)
+			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", j ? " " : "",
+					       list[j]);
+		assert_string_equal(text, cases[i].expected);
+	}
+}
+
 static void test_ranges(void **state)
 {
 	struct link_route routes[260] = {0}; /* the first is the default route */
@@ -490,13 +524,13 @@ static void test_signer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_endpoints),      cmocka_unit_test(test_silence),
-		cmocka_unit_test(test_calls),	       cmocka_unit_test(test_doubts),
-		cmocka_unit_test(test_endpoints_file), cmocka_unit_test(test_nonces),
-		cmocka_unit_test(test_clock_step),     cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_pairs),	       cmocka_unit_test(test_endpoint_texts),
-		cmocka_unit_test(test_ranges),	       cmocka_unit_test(test_init_refuses),
-		cmocka_unit_test(test_signer),
+		cmocka_unit_test(test_endpoints),	cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_calls),		cmocka_unit_test(test_doubts),
+		cmocka_unit_test(test_endpoints_file),	cmocka_unit_test(test_nonces),
+		cmocka_unit_test(test_clock_step),	cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_pairs),		cmocka_unit_test(test_endpoint_texts),
+		cmocka_unit_test(test_endpoints_given), cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_init_refuses),	cmocka_unit_test(test_signer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

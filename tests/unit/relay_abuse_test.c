@@ -188,15 +188,19 @@ static void test_mac1_flood(void **unused)
 {
 	EACH_FAMILY(v6)
 	{
-		uint64_t before = counted(COUNTER(budget_refused)),
-			 tests = counted(COUNTER(mac1_tests));
-		struct mono start = clock_mono();
+		uint64_t before = counted(COUNTER(budget_refused));
 		for (uint32_t site = 4; site <= 20; site++) {
 			site_up(v6, site);
 			assert_int_equal(relay_pair_set(relay, 1, site, BED_ALWAYS), 0);
 		}
-		for (int i = 0; i < 1000; i++)
+		assert_int_equal(initiation(v6, 3, 2, 5000), FORWARD);
+		assert_int_equal(response(v6, 2, 6000, 5000), FORWARD);
+		uint64_t tests = counted(COUNTER(mac1_tests));
+		struct mono start = clock_mono();
+		for (int i = 0; i < 1000; i++) {
 			assert_int_equal(garbage_initiation(v6, 1), DROP);
+			assert_int_equal(data(v6, 3, 6000), FORWARD);
+		}
 		uint64_t used = counted(COUNTER(mac1_tests)) - tests -
 				1000; /* the hub's key is tested always */
 		uint64_t ms = (uint64_t)mono_diff_ms(clock_mono(), start) + 1;
@@ -228,6 +232,129 @@ static void test_all_tests_budget(void **unused)
 		full_ns = 0;
 		assert_int_equal(bpf_map_update_elem(totals, &zero, &full_ns, BPF_ANY), 0);
 		assert_int_equal(initiation(v6, 1, 2, 3), FORWARD);
+	}
+}
+
+/* The others' session, at any moment of an attack: 1 and 2 lose nothing. */
+static void others_go_on(bool v6)
+{
+	assert_int_equal(data(v6, 1, 2000), FORWARD);
+	assert_int_equal(data(v6, 2, 1000), FORWARD);
+}
+
+/* Site 3 has one genuine handshake with 2 and goes on with responses to whatever it can think of. */
+static void test_response_flood(void **unused)
+{
+	EACH_FAMILY(v6)
+	{
+		_cleanup_(closep) int sessions = map_open("sessions");
+		session(v6, 1000, 2000);
+		for (uint32_t i = 0; i < 1000; i++) { /* idle sessions of others */
+			struct relay_session_key key = {.from = 1, .index = 1000000 + i};
+			struct relay_session entry = {.born_ns = (uint64_t)clock_mono().us * 1000,
+						      .to = 2,
+						      .state = RELAY_SESSION_CONFIRMED};
+			assert_int_equal(bpf_map_update_elem(sessions, &key, &entry, BPF_ANY), 0);
+		}
+		assert_int_equal(initiation(v6, 2, 3, 5000), FORWARD);
+		assert_int_equal(response(v6, 3, 6000, 5000), FORWARD);
+		for (uint32_t i = 0; i < 20000; i++) {
+			int verdict = response(v6, 3, 6001 + i, i % 2 ? 5000 : 1000 + i);
+			assert_int_not_equal(verdict, FORWARD);
+			if (i % 1000 == 0)
+				others_go_on(v6);
+		}
+		for (uint32_t i = 0; i < 1000; i++) {
+			struct relay_session_key key = {.from = 1, .index = 1000000 + i};
+			assert_int_equal(bpf_map_delete_elem(sessions, &key), 0);
+		}
+		for (uint32_t i = 0; i < 20000; i++) {
+			struct relay_session_key key = {.from = 2, .index = 6001 + i};
+			struct relay_session entry;
+			assert_int_equal(bpf_map_lookup_elem(sessions, &key, &entry), -ENOENT);
+		}
+		others_go_on(v6);
+		assert_int_equal(data(v6, 2, 6000), FORWARD);
+	}
+}
+
+/* Every type at every length, from a site and from nobody. */
+static void test_garbage_lengths(void **unused)
+{
+	EACH_FAMILY(v6)
+	{
+		uint64_t before = counted(COUNTER(forwarded_packets));
+		session(v6, 1000, 2000);
+		for (uint8_t type = 0; type <= 5; type++) {
+			for (uint32_t length = 0; length <= 1450; length += length < 160 ? 1 : 43) {
+				uint8_t message[1500] = {type};
+				put_le(message + 4, 4000);
+				assert_int_not_equal(send_message(v6, 3, message, length), FORWARD);
+				assert_int_not_equal(send_message(v6, 9, message, length), FORWARD);
+			}
+			others_go_on(v6);
+		}
+		assert_int_equal(counted(COUNTER(forwarded_packets)) - before, 2 + 6 * 2);
+	}
+}
+
+/*
+ * Everything in the maps is lost, and recordings come from somewhere else before the sites do: they are nobody's until
+ * the control plane says otherwise, and it says so of what has shaken hands (hub_watch).
+ */
+static void test_replay_after_restart(void **unused)
+{
+	EACH_FAMILY(v6)
+	{
+		struct key key = bed_key(2), hub = bed_key(BED_HUB);
+		struct endpoint attacker = bed_endpoint(v6, 66), to = bed_endpoint(v6, BED_HUB);
+		uint8_t for_2[148] = {1}, for_hub[148] = {1};
+		mac1(&key, for_2, 116, for_2 + 116);
+		mac1(&hub, for_hub, 116, for_hub + 116);
+		session(v6, 1000, 2000);
+		bed_stop();
+		assert_true(bed_start_again());
+		fresh(v6);
+		for (int i = 0; i < 100; i++) {
+			struct frame frame = frame_make(&attacker, &to, for_2, sizeof(for_2));
+			assert_int_equal(run(&frame), PASS);
+			frame = frame_make(&attacker, &to, for_hub, sizeof(for_hub));
+			assert_int_equal(run(&frame), PASS);
+		}
+		session(v6, 1001, 2001);
+		uint8_t message[96] = {4};
+		put_le(message + 4, 1001);
+		struct endpoint from = bed_endpoint(v6, 2), site1 = bed_endpoint(v6, 1);
+		struct frame frame = frame_make(&from, &to, message, sizeof(message));
+		assert_int_equal(run(&frame), FORWARD);
+		assert_memory_equal(frame.bytes + 14 + (v6 ? 24 : 16), site1.addr.bytes,
+				    addr_length(&site1.addr));
+	}
+}
+
+/* Two sites whose NATs gave them each other's endpoint: nothing goes to the wrong one, and after both forgot it works. */
+static void test_endpoint_swap(void **unused)
+{
+	EACH_FAMILY(v6)
+	{
+		struct endpoint first = bed_endpoint(v6, 1), third = bed_endpoint(v6, 3);
+		session(v6, 1000, 2000);
+		assert_int_equal(relay_site_endpoint(relay, 1, &third), -EADDRINUSE);
+		assert_int_equal(relay_site_endpoint(relay, 1, NULL), 0);
+		assert_int_equal(relay_site_endpoint(relay, 3, NULL), 0);
+		assert_int_equal(data(v6, 1, 2000), PASS);
+		assert_int_equal(data(v6, 2, 1000), DROP); /* 1 is nowhere */
+		assert_int_equal(relay_site_endpoint(relay, 1, &third), 0);
+		assert_int_equal(relay_site_endpoint(relay, 3, &first), 0);
+		assert_int_equal(data(v6, 3, 2000), FORWARD); /* 1, from where 3 was */
+		assert_int_equal(data(v6, 1, 2000), PASS); /* 3, from where 1 was: not its index */
+		struct endpoint from = bed_endpoint(v6, 2), hub = bed_endpoint(v6, BED_HUB);
+		uint8_t message[96] = {4};
+		put_le(message + 4, 1000);
+		struct frame frame = frame_make(&from, &hub, message, sizeof(message));
+		assert_int_equal(run(&frame), FORWARD);
+		assert_memory_equal(frame.bytes + 14 + (v6 ? 24 : 16), third.addr.bytes,
+				    addr_length(&third.addr));
 	}
 }
 
@@ -268,6 +395,10 @@ int main(void)
 		cmocka_unit_test(test_initiation_budgets),
 		cmocka_unit_test(test_mac1_flood),
 		cmocka_unit_test(test_all_tests_budget),
+		cmocka_unit_test(test_response_flood),
+		cmocka_unit_test(test_garbage_lengths),
+		cmocka_unit_test(test_replay_after_restart),
+		cmocka_unit_test(test_endpoint_swap),
 		cmocka_unit_test(test_recent_candidate_first),
 	};
 	return RUN_AT_BOTH_HOOKS(tests);
