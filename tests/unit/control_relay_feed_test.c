@@ -473,10 +473,14 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_teardown(test, stop)
 	const struct CMUnitTest tests[] = {
-		TEST(test_moves),	   TEST(test_endpoint_in_use),
-		TEST(test_silent),	   TEST(test_restart_keeps_endpoints),
-		TEST(test_life),	   TEST(test_policy_closes),
-		TEST(test_restart_closes), TEST(test_failures_are_repeated),
+		TEST(test_moves),
+		TEST(test_endpoint_in_use),
+		TEST(test_silent),
+		TEST(test_restart_keeps_endpoints),
+		TEST(test_life),
+		TEST(test_policy_closes),
+		TEST(test_restart_closes),
+		TEST(test_failures_are_repeated),
 		TEST(test_no_room_for_a_pair),
 	};
 

@@ -401,5 +401,8 @@ int main(void)
 		cmocka_unit_test(test_endpoint_swap),
 		cmocka_unit_test(test_recent_candidate_first),
 	};
-	return RUN_AT_BOTH_HOOKS(tests);
+	bed_hook = HOOK_TC;
+	int failed = cmocka_run_group_tests_name("at tc", tests, group_start, group_stop);
+	bed_hook = HOOK_XDP;
+	return failed + cmocka_run_group_tests_name("at XDP", tests, group_start, group_stop);
 }

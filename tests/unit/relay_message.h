@@ -214,10 +214,3 @@ static inline int group_stop(void **unused)
 		bed_stop();
 	return 0;
 }
-
-/* All of them at each hook. */
-#define RUN_AT_BOTH_HOOKS(tests)                                                                   \
-	(bed_hook = HOOK_TC,                                                                       \
-	 cmocka_run_group_tests_name("at tc", tests, group_start, group_stop)) +                   \
-		(bed_hook = HOOK_XDP,                                                              \
-		 cmocka_run_group_tests_name("at XDP", tests, group_start, group_stop))
