@@ -5,6 +5,7 @@
   firewall.py path|packet RULES PROGRAM PID_A PID_B ADDRESS4 ADDRESS6
 """
 import os
+import statistics
 import subprocess
 import sys
 
@@ -21,6 +22,7 @@ class Bed:
     def __init__(self, program, a, b, addresses):
         self.program, self.hosts, self.addresses = program, (a, b), addresses
         self.on = None
+        self.rates = {True: [], False: []}
 
     def switch(self, on):
         """Both tables; where nothing changes nothing is done."""
@@ -37,7 +39,9 @@ class Bed:
 
     def throughput(self, on, address):
         self.switch(on)
-        return self.run("tcp", *self.hosts, "0", "1", address, RUN_MS)[0]
+        rate = self.run("tcp", *self.hosts, "0", "1", address, RUN_MS)[0]
+        self.rates[on].append(rate * 8 / 1e6)
+        return rate
 
     def packet_ns(self, on, address):
         self.switch(on)
@@ -56,7 +60,8 @@ def path(bed, rules):
             null.append(quad(lambda _: bed.throughput(i % 8 < 4, address), False, True))
     bounds, beside = interval(ratios), interval(null)
     verdict = at_least(bounds, GOAL, beside)
-    print(f"{rules} rule{'s' * (rules != '1')}: {text(bounds)} of the path without, null run {text(beside)}, {len(ratios)} quads of 4 x {RUN_MS} ms, {len(null)} null: {verdict}")
+    print(f"{rules} rule{'s' * (rules != '1')}: {text(bounds)} of the path without, null run {text(beside)}, {len(ratios)} quads of 4 x {RUN_MS} ms, {len(null)} null: {verdict}; "
+          f"Mbit/s with {statistics.median(bed.rates[True]):.0f}, without {statistics.median(bed.rates[False]):.0f}")
     row(f"firewall-{rules}", round(bounds[0], 4), "x", f"wireguard-go with the table dormant; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
         f"null {beside[1]:.3f} to {beside[2]:.3f}: {verdict}", f">= {GOAL}", QUADS)
     return 1 if verdict == "fails" else 0
