@@ -22,7 +22,17 @@ struct kernel {
 	char wg_name[IFNAMSIZ];
 	enum wg_backend wanted, became;
 	const char *hosts_path;
+	bool plain_table;
 };
+
+static int open_firewall(bool plain_table, struct firewall **ret)
+{
+	int r = firewall_open(ret);
+
+	if (r == 0 && !plain_table)
+		firewall_own(*ret);
+	return r;
+}
 
 int kernel_open(const struct kernel_options *options, struct kernel **ret, struct err *err)
 {
@@ -33,9 +43,10 @@ int kernel_open(const struct kernel_options *options, struct kernel **ret, struc
 		return -ENOMEM;
 	kernel->wanted = kernel->became = options->backend;
 	kernel->hosts_path = options->hosts_path;
+	kernel->plain_table = options->plain_table;
 	r = link_open(&kernel->link);
 	if (r == 0)
-		r = firewall_open(&kernel->firewall);
+		r = open_firewall(kernel->plain_table, &kernel->firewall);
 	if (r < 0)
 		return err_code(err, r, "open netlink: %s", strerror(-r));
 	*ret = take_pointer(kernel);
@@ -184,7 +195,7 @@ int kernel_verify_firewall(struct kernel *kernel, struct err *err)
 int kernel_reopen_firewall(struct kernel *kernel, struct err *err)
 {
 	struct firewall *firewall = NULL;
-	int r = firewall_open(&firewall);
+	int r = open_firewall(kernel->plain_table, &firewall);
 
 	if (r < 0)
 		return err_code(err, r, "open the firewall anew: %s", strerror(-r));

@@ -156,7 +156,7 @@ static void open_state(struct doctor *doctor)
 static void open_all(struct doctor *doctor)
 {
 	struct agent *agent = doctor->agent;
-	const struct kernel_options options = {agent->options.backend, NULL};
+	const struct kernel_options options = {.backend = agent->options.backend};
 	struct err err = {0};
 
 	check_agent(doctor);

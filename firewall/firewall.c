@@ -31,6 +31,8 @@
 struct firewall {
 	struct nl *nl;
 	bool known; /* actual is what stands, as far as we know */
+	bool own;   /* the table shall belong to us */
+	bool plain; /* this kernel knows no owners that leave their tables behind */
 	struct state actual;
 	struct memory memory; /* valid: what actual is made of; leases may be others */
 	char error[ERROR_MAX];
@@ -72,6 +74,11 @@ int firewall_open(struct firewall **ret)
 	return 0;
 }
 
+void firewall_own(struct firewall *firewall)
+{
+	firewall->own = true;
+}
+
 void firewall_close(struct firewall *firewall)
 {
 	if (!firewall)
@@ -110,7 +117,18 @@ static int learn(struct firewall *firewall)
 		return fail(firewall, r, "reading table inet " FIREWALL_TABLE,
 			    nl_error(firewall->nl));
 	firewall->known = true;
+	if (firewall->own && firewall->actual.flags == TABLE_ORPHAN)
+		firewall->actual.complete = false;
 	return 0;
+}
+
+/* Those that the kernel takes for what stands, or for a new table. */
+static uint32_t table_flags(const struct firewall *firewall)
+{
+	if (firewall->actual.exists)
+		return firewall->own && firewall->actual.flags ? TABLE_OWNED
+							       : firewall->actual.flags;
+	return firewall->own && !firewall->plain ? TABLE_OWNED : 0;
 }
 
 static const char *reason(int r)
@@ -189,7 +207,7 @@ static int commit(struct firewall *firewall, const struct change *change)
 
 	batch_init(&batch, firewall->nl);
 	if (delta->create)
-		sets_put_frame(&batch);
+		sets_put_frame(&batch, table_flags(firewall));
 	sets_put_removed(&batch, delta->removed.items, delta->removed.n);
 	sets_put_fresh(&batch, delta->refreshed.items, delta->refreshed.n);
 	if (firewall->actual.exists)
@@ -229,7 +247,8 @@ int firewall_try(struct firewall *firewall, const struct fw_desired *desired)
 	memset(all, true, sizeof(all));
 	batch_init(&batch, firewall->nl);
 	r = rules_of(desired, &rules);
-	sets_put_frame(&batch);
+	/* A table of ours that stands has to be named as it is; of anybody else's, the answer is the kernel's. */
+	sets_put_frame(&batch, learn(firewall) == 0 ? firewall->actual.flags : 0);
 	rules_put(&rules, all, &batch);
 	put_end(&batch);
 	if (r == 0)
@@ -299,6 +318,8 @@ static int forbid_pickup(struct firewall *firewall)
 static void settle(struct firewall *firewall, const struct fw_desired *desired,
 		   struct change *change)
 {
+	uint32_t flags = change->delta.create ? table_flags(firewall) : firewall->actual.flags;
+
 	if (change->partly) {
 		part_settle(&change->part, &firewall->actual.elements);
 	} else {
@@ -307,6 +328,7 @@ static void settle(struct firewall *firewall, const struct fw_desired *desired,
 		change->state = (struct state){0};
 		state_drop_texts(&firewall->actual);
 	}
+	firewall->actual.flags = flags;
 	memory_keep(&firewall->memory, desired, &firewall->actual.elements);
 }
 
@@ -322,6 +344,10 @@ static int apply_once(struct firewall *firewall, const struct fw_desired *desire
 		return fail(firewall, -ENOMEM, "working out what should stand", "");
 	*ret_plan = delta_plan(&change.delta);
 	r = commit(firewall, &change);
+	if (r == -EOPNOTSUPP && !firewall->plain && !firewall->actual.exists && firewall->own) {
+		firewall->plain = true;
+		r = commit(firewall, &change);
+	}
 	if (r == 0)
 		r = confirm(firewall, &change.delta);
 	if (r == 0)

@@ -99,6 +99,13 @@ int firewall_open(struct firewall **ret);
 void firewall_close(struct firewall *firewall); /* leaves the table standing */
 DEFINE_CLEANUP(firewall_close, struct firewall *);
 
+/*
+ * The table is to belong to this handle where the kernel knows that (6.9): then nobody else can change or flush it while the
+ * handle is open, and it outlives the handle. Also takes over one whose owner has gone; a table that never had an owner
+ * cannot get one.
+ */
+void firewall_own(struct firewall *firewall);
+
 /* Compares with what this handle last applied (or, after a restart, with what stands in the kernel). */
 int firewall_plan(struct firewall *firewall, const struct fw_desired *desired, struct fw_plan *ret);
 /* One transaction, success only with every ack, then the changed keys are read back. */

@@ -63,6 +63,7 @@ static int on_table(const struct nlmsghdr *message, void *data)
 	uint8_t expected[TABLE_COMMENT_MAX];
 	size_t length = sets_table_comment(FIREWALL_LAYOUT, expected);
 	struct state *state = data;
+	uint32_t flags;
 	int r = attributes(message, table, NFTA_TABLE_USERDATA);
 
 	if (r < 0)
@@ -72,7 +73,9 @@ static int on_table(const struct nlmsghdr *message, void *data)
 	    memcmp(mnl_attr_get_payload(table[NFTA_TABLE_USERDATA]), expected, length) != 0)
 		return -EEXIST;
 	state->exists = true;
-	state->complete = is_u32(table[NFTA_TABLE_FLAGS], 0); /* 1: dormant */
+	if (attribute_copy(table[NFTA_TABLE_FLAGS], &flags, sizeof(flags)))
+		state->flags = ntohl(flags) & TABLE_OWNED;
+	state->complete = is_u32(table[NFTA_TABLE_FLAGS], state->flags); /* 1: dormant */
 	return 0;
 }
 

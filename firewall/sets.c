@@ -45,7 +45,7 @@ size_t sets_table_comment(const char *comment, uint8_t userdata[TABLE_COMMENT_MA
 
 /* ---- the frame ---- */
 
-static void put_table(struct batch *batch)
+static void put_table(struct batch *batch, uint32_t flags)
 {
 	uint8_t userdata[TABLE_COMMENT_MAX];
 	size_t length = sets_table_comment(FIREWALL_LAYOUT, userdata);
@@ -54,7 +54,7 @@ static void put_table(struct batch *batch)
 	if (!message)
 		return;
 	mnl_attr_put_strz(message, NFTA_TABLE_NAME, FIREWALL_TABLE);
-	mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, 0);
+	mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, htonl(flags));
 	mnl_attr_put(message, NFTA_TABLE_USERDATA, length, userdata);
 	batch_end(batch, message);
 }
@@ -183,9 +183,9 @@ static void put_chain(struct batch *batch, unsigned int number)
 	batch_end(batch, message);
 }
 
-void sets_put_frame(struct batch *batch)
+void sets_put_frame(struct batch *batch, uint32_t flags)
 {
-	put_table(batch);
+	put_table(batch, flags);
 	for (unsigned int i = 0; i < N_COUNTERS; i++)
 		put_counter(batch, counter_names[i]);
 	for (unsigned int i = 0; i < N_SETS; i++)

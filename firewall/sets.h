@@ -6,8 +6,8 @@
 
 #define TABLE_COMMENT_MAX 64
 
-/* Table, counters, sets, chains. What stands already is left as it is. */
-void sets_put_frame(struct batch *batch);
+/* Table (flags: TABLE_*), counters, sets, chains. What stands already is left as it is, but for the table's owner. */
+void sets_put_frame(struct batch *batch, uint32_t flags);
 /* NFT_MSG_NEWSETELEM or NFT_MSG_DELSETELEM for elements of one set at a time, any order of sets. */
 void sets_put_elements(struct batch *batch, uint16_t type, const struct element *items, size_t n,
 		       bool probing);

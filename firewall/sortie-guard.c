@@ -71,6 +71,8 @@ static int load(const struct guard *guard)
 
 	if (r < 0)
 		return log_errno(r, "open netlink");
+	/* It has no owner when this program ends, and sortied can become it. */
+	firewall_own(firewall);
 	r = firewall_apply(firewall, &guard->desired, NULL);
 	if (r < 0) {
 		log_error("load the rules: %s", firewall_error(firewall));

@@ -12,9 +12,17 @@
 /* A lease that would end this much sooner or later is the same lease: nothing is sent for it. */
 #define LEASE_SLACK_MS 1500
 
+/*
+ * A table with an owner can be changed by the socket that made it alone, and outlives it: then it has none any more, and
+ * everybody can change it, until a socket takes it over. Kernel 6.9+.
+ */
+#define TABLE_ORPHAN 4U /* NFT_TABLE_F_PERSIST */
+#define TABLE_OWNED  6U /* and NFT_TABLE_F_OWNER */
+
 struct state {
-	bool exists;   /* the table stands */
-	bool complete; /* and nothing of its frame (base chains, sets, counters) has to be made */
+	bool exists;	/* the table stands */
+	bool complete;	/* and nothing of its frame (base chains, sets, counters) has to be made */
+	uint32_t flags; /* of the table that stands: TABLE_OWNED, TABLE_ORPHAN */
 	/* What was read: the text of each chain's rules; NULL: not there. Else made by state_texts(). */
 	char *chains[N_CHAINS];
 	struct rules rules; /* what should stand */

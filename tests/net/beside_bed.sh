@@ -11,6 +11,7 @@
 #   allowed / denied          what policy says, IPv4 and IPv6, in both directions
 #   findings [HOST]           "path what | line" as status says it, one a line
 #   line_for WHAT             the line that status prints for it
+export SORTIE_TEST_PLAIN_TABLE=1 # others change the table here: see lock_owner_test.sh for one that they cannot
 PROBE=$ROOT/tests/tools/probe.py
 declare -A V4=() V6=()
 

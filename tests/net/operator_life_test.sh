@@ -4,6 +4,7 @@
 # the agent's data is left. Probed from outside each time, allowed and denied, IPv4 and IPv6.
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/tests/net/sites.sh"
+export SORTIE_TEST_PLAIN_TABLE=1 # others change the table here: see lock_owner_test.sh for one that they cannot
 probe=$ROOT/tests/tools/probe.py
 
 internet_up

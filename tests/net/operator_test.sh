@@ -3,6 +3,7 @@
 # What an operator asks a host: doctor finds each of the faults that are made here, names it and says what to do.
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/tests/net/sites.sh"
+export SORTIE_TEST_PLAIN_TABLE=1 # others change the table here: see lock_owner_test.sh for one that they cannot
 
 # db's way to the hub, where routers can be made narrow, and the hub's names, as its own host has them:
 #	db 198.51.100.2, 2001:db8:1::2 --- router --- internet

@@ -4,6 +4,7 @@
 # made anew, a host that leaves; and what it says of itself meanwhile.
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/tests/net/sites.sh"
+export SORTIE_TEST_PLAIN_TABLE=1 # others change the table here: see lock_owner_test.sh for one that they cannot
 probe=$ROOT/tests/tools/probe.py
 
 internet_up

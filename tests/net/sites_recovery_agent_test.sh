@@ -5,6 +5,7 @@
 # cut off or open, IPv4 and IPv6, and that nothing goes the wrong way meanwhile.
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/tests/net/sites.sh"
+export SORTIE_TEST_PLAIN_TABLE=1 # others change the table here: see lock_owner_test.sh for one that they cannot
 source "$ROOT/tests/net/recovery.sh"
 trickle=$ROOT/tests/tools/trickle.py
 DENIED=9999

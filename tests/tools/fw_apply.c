@@ -5,12 +5,13 @@
  *   fw_apply --self SITE/NAME --policy FILE --inventory FILE --overlay6 PREFIX [--overlay4 PREFIX] --hub6 ADDR [--hub4 ADDR]
  *            [--hub HOST:PORT]... [--ifname sortie0] [--join-ifname NAME] [--listen-port N] [--mode enforce|overlay|observe]
  *            [--underlay-locked] [--api-port 4280] [--enroll-port 4281] [--api-uid N] [--lease SECONDS] [--role hub]
- *            [--container-if NAME]... [--plan | --verify | --remove | --counters | --foreign]
+ *            [--container-if NAME]... [--plan | --verify | --remove | --counters | --foreign | --hold]
  *
  * INVENTORY is JSON: [{"name": "site/name", "labels": {}, "ipv6": "...", "ipv4": "...", "k3hex": "64 hex digits"}, ...].
  * The mode of the command line wins over the policy's. --verify applies nothing: it exits 6 where the table is not what
- * these arguments ask for. --foreign applies nothing: it prints
- * what others' rules drop of it, "certain|maybe, who (where), what, line" with tabs between. Exit codes: 0, 1 with one line on stderr, 2 usage, 6 differs.
+ * these arguments ask for. --foreign applies nothing: it prints what others' rules drop of it, "certain|maybe, who (where),
+ * what, line" with tabs between. --hold applies with a table of its own and stays. Exit codes: 0, 1 with one line on stderr,
+ * 2 usage, 6 differs.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/key.h"
@@ -35,7 +37,8 @@ enum action {
 	ACTION_VERIFY,
 	ACTION_REMOVE,
 	ACTION_COUNTERS,
-	ACTION_FOREIGN
+	ACTION_FOREIGN,
+	ACTION_HOLD
 };
 
 struct arguments {
@@ -323,6 +326,24 @@ static int foreign(const struct world *world, const struct fw_desired *desired)
 	return 0;
 }
 
+/* As the agent does: the table is its own while it runs. */
+static int hold(struct firewall *firewall, const struct fw_desired *desired)
+{
+	int r;
+
+	firewall_own(firewall);
+	r = firewall_apply(firewall, desired, NULL);
+	if (r == 0)
+		r = firewall_try(firewall, desired);
+	if (r == 0)
+		r = firewall_verify(firewall);
+	if (r < 0)
+		return report(firewall, r);
+	puts(r == 0 ? "holding" : firewall_error(firewall));
+	(void)fflush(stdout);
+	return pause();
+}
+
 static int act(struct firewall *firewall, enum action action, const struct world *world,
 	       const struct fw_desired *desired)
 {
@@ -345,6 +366,8 @@ static int act(struct firewall *firewall, enum action action, const struct world
 		return counters(firewall);
 	case ACTION_FOREIGN:
 		return foreign(world, desired);
+	case ACTION_HOLD:
+		return hold(firewall, desired);
 	}
 	return 1;
 }
@@ -399,6 +422,7 @@ static const struct option options[] = {
 	{"remove", 0, NULL, OPTION_ACTION + ACTION_REMOVE},
 	{"counters", 0, NULL, OPTION_ACTION + ACTION_COUNTERS},
 	{"foreign", 0, NULL, OPTION_ACTION + ACTION_FOREIGN},
+	{"hold", 0, NULL, OPTION_ACTION + ACTION_HOLD},
 	{NULL, 0, NULL, 0},
 };
 
