@@ -7,6 +7,7 @@
 #include "cli/output.h"
 #include "common/clock.h"
 
+#define CONFIRM_MIN_S	5
 #define CONFIRM_MAX_S	3600
 #define MODE_TIMEOUT_MS 30000
 
@@ -14,7 +15,8 @@ static int read_confirm(const struct invocation *in, uint32_t *ret)
 {
 	const char *text = in->options[OPT_CONFIRM];
 	int64_t seconds = 0;
-	if (text && (duration_parse(text, &seconds) < 0 || seconds > CONFIRM_MAX_S))
+	if (text && (duration_parse(text, &seconds) < 0 || seconds < CONFIRM_MIN_S ||
+		     seconds > CONFIRM_MAX_S))
 		return cli_fail(in, EXIT_USAGE, "--confirm %s: write 5s to 1h, as in 60s", text);
 	*ret = (uint32_t)seconds;
 	return EXIT_OK;

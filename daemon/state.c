@@ -314,7 +314,7 @@ int state_load_local(const struct state *state, struct state_local *ret, struct 
 		return r;
 	if (sscanf(text, "locked %1u mode %15s%n", &locked, local.mode, &end) != 2 ||
 	    text[end++] != '\n' || (more = read_confirm(text + end, &local)) < 0 ||
-	    (size_t)(end + more) != length)
+	    (size_t)end + (size_t)more != length)
 		return err_set(err, "%s in the state folder is damaged", rows[STATE_LOCAL].name);
 	word_read(local.mode);
 	local.underlay_locked = locked;

@@ -74,7 +74,7 @@ refused "confirm: nothing waits: exit 1" 1 "nothing waits" at db confirm
 refused "mode overlay: policy says more: exit 3" 3 "only tighten" at db mode overlay
 refused "mode observe: exit 2" 2 "neither" at db mode observe
 refused "mode enforce --confirm 2h: exit 2" 2 "5s to 1h" at db mode enforce --confirm 2h
-refused "mode enforce --confirm 2s: exit 1" 1 "5s to 3600s" $(cli db) --json mode enforce --confirm 2s
+refused "mode enforce --confirm 2s: exit 2" 2 "5s to 1h" at db mode enforce --confirm 2s
 
 wait_time=$((10 * ${TEST_SCALE%.*}))
 lock() { in_old_login "$(cli db) mode enforce --confirm ${wait_time}s"; }

@@ -698,6 +698,7 @@ static void test_mode(void **state)
 	assert_int_equal(run(AGENT "mode observe", local_path), EXIT_USAGE);
 	assert_int_equal(run(AGENT "mode overlay --confirm 60s", local_path), EXIT_USAGE);
 	assert_int_equal(run(AGENT "mode enforce --confirm 2h", local_path), EXIT_USAGE);
+	assert_int_equal(run(AGENT "mode enforce --confirm 2s", local_path), EXIT_USAGE);
 	answer_problem(ROUTE_LOCAL_MODE, "mode-loosens", "mode: policy says enforce here");
 	assert_int_equal(run(AGENT "mode overlay", local_path), EXIT_DENIED);
 
