@@ -4,7 +4,7 @@
 # page, each option of a page is known to its program, the examples are understood. And the completion, in a bash.
 source "$(dirname "$0")/lib.sh"
 
-pages="sortie.1 sortied.8 sortie-control.8 sortie-relay-load.8 sortie-policy.5"
+pages="sortie.1 sortied.8 sortie-control.8 sortie-relay-load.8 sortie-guard.8 sortie-policy.5"
 if command -v scdoc >/dev/null; then
 	for page in $pages; do
 		check "$page is made" eval 'scdoc <"$ROOT/man/$page.scd" >"$T/$page"'
@@ -33,6 +33,7 @@ check "sortied.8: the options of sortied" same_options sortied.8 < <("$B/sortied
 # --help is a usage error of sortie-control, and prints the usage
 check "sortie-control.8: the options of sortie-control" same_options sortie-control.8 < <("$B/sortie-control" 2>&1)
 check "sortie-relay-load.8: the options of sortie-relay-load" same_options sortie-relay-load.8 < <("$B/sortie-relay-load" --help; echo --help)
+check "sortie-guard.8: the options of sortie-guard" same_options sortie-guard.8 < <("$B/sortie-guard" --help)
 
 # ---- sortie.1: a heading for each command, its options under it or named with it
 commands=$("$B/sortie" help | sed -n '/^$/,/^$/s/^  \([a-z]\+\( [a-z]\+\)\?\)  .*/\1/p')
