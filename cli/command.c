@@ -52,7 +52,7 @@ const struct command commands[] = {
 	 OPTION(OPT_FORCE), 0, 0, 0, command_leave},
 	{"mode", "enforce|overlay [--confirm DURATION]", "tighten this host's mode; with --confirm also where that cuts running connections",
 	 OPTION(OPT_CONFIRM), 0, 1, 1, command_mode},
-	{"confirm", "", "let the lock of `mode enforce --confirm` stay; from a login that began after it",
+	{"confirm", "", "let a lock stay that would be undone; from a login that began after it",
 	 0, 0, 0, 0, command_confirm},
 	{"token create", "--name SITE/WORKLOAD [--labels KEY=VALUE,...]", "make join tokens: one token, one host, one use",
 	 OPTION(OPT_NAME) | OPTION(OPT_LABELS) | OPTION(OPT_NOT_AFTER) | OPTION(OPT_COUNT) | OPTION(OPT_KEY) | OPTION(OPT_OUT),
