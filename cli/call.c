@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 #include "api/admin.h"
 #include "api/http.h"
 #include "api/local.h"
@@ -41,6 +42,11 @@ static int fail_connect(const struct invocation *in, bool agent, const char *pat
 	const char *who = agent ? "agent" : "control plane";
 	const char *flag = agent ? "--socket" : "--control";
 	enum exit_code code = agent ? EXIT_FAILED : EXIT_UNREACHABLE;
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return cli_fail(
+			in, EXIT_USAGE,
+			"the path of the %s's socket is too long for one: name another with %s",
+			who, flag);
 	switch (error) {
 	case -ENOENT:
 	case -ECONNREFUSED:
@@ -69,7 +75,7 @@ static int fail_problem(const struct invocation *in, const struct problem *probl
 		return cli_fail(in, problem->status == 503 ? EXIT_UNREACHABLE : EXIT_FAILED,
 				"the other end answered with status %u and no reason",
 				problem->status);
-	return cli_fail_problem(code ? code->exit_code : EXIT_FAILED, problem->detail,
+	return cli_fail_problem(in, code ? code->exit_code : EXIT_FAILED, problem->detail,
 				problem->code);
 }
 

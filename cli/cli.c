@@ -19,13 +19,19 @@ int cli_fail(const struct invocation *in, enum exit_code code, const char *forma
 	return code;
 }
 
-int cli_fail_problem(enum exit_code code, const char *detail, const char *problem)
+/* "leave: table inet ..." to `sortie leave`: what was tried is said once. */
+static const char *without_command(const struct invocation *in, const char *detail)
 {
-	char text[512];
-	snprintf(text, sizeof(text), "%s (%s)", detail, problem);
-	fflush(stdout);
-	fprintf(stderr, "sortie: %s\n", clean(text));
-	return code;
+	size_t length = strlen(in->command->name);
+	bool twice = strncmp(detail, in->command->name, length) == 0 &&
+		     strncmp(detail + length, ": ", 2) == 0;
+	return twice ? detail + length + 2 : detail;
+}
+
+int cli_fail_problem(const struct invocation *in, enum exit_code code, const char *detail,
+		     const char *problem)
+{
+	return cli_fail(in, code, "%s (%s)", without_command(in, detail), problem);
 }
 
 static const char *socket_path(const struct invocation *in, enum cli_option which,

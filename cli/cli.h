@@ -62,8 +62,9 @@ static inline bool option(const struct invocation *in, enum cli_option which)
 int cli_fail(const struct invocation *in, enum exit_code code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The same for a sentence of the other end, which says itself what was tried. */
-int cli_fail_problem(enum exit_code code, const char *detail, const char *problem);
+/* The same for a sentence of the other end and the code of its problem. */
+int cli_fail_problem(const struct invocation *in, enum exit_code code, const char *detail,
+		     const char *problem);
 
 /* Where the option gives none: $SORTIE_SOCKET and $SORTIE_CONTROL, then the paths above. */
 const char *cli_agent_socket(const struct invocation *in);

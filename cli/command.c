@@ -203,6 +203,10 @@ int command_parse(int argc, char *const argv[], struct invocation *ret, struct e
 	for (int i = 0; i < argc; i++) {
 		if (options && strcmp(argv[i], "--") == 0) {
 			options = false;
+		} else if (argc == 1 && strcmp(argv[i], "--version") == 0) {
+			words[n++] = "version"; /* what everybody types first */
+		} else if (options && strcmp(argv[i], "-h") == 0) {
+			in.options[OPT_HELP] = "";
 		} else if (options && strncmp(argv[i], "--", 2) == 0) {
 			int r = parse_option(argc, argv, &i, &in, err);
 			if (r < 0)
@@ -268,8 +272,11 @@ int command_help(const struct invocation *in)
 		return EXIT_OK;
 	}
 	const struct command *command = command_find(in->args, in->n_args, &used);
-	if (!command || used != in->n_args)
-		return cli_fail(in, EXIT_USAGE, "no such command: see sortie help");
+	struct err err = {0};
+	if (!command || used != in->n_args) {
+		no_command(in->args, in->n_args, &err);
+		return cli_fail(in, EXIT_USAGE, "%s", err.text);
+	}
 	command_print_help(stdout, command);
 	return EXIT_OK;
 }

@@ -41,7 +41,7 @@ static int read_token(const struct invocation *in, char **ret, size_t *ret_lengt
 		return cli_fail(in, EXIT_FAILED, "others can read %s: chmod 600 it first", path);
 	if (r < 0)
 		return cli_fail(in, EXIT_FAILED, "cannot read the token from %s: %s", path,
-				strerror(-r));
+				r == -EINVAL ? "it is not a regular file" : strerror(-r));
 	/* one token a file; the text's own check finds everything else */
 	(*ret)[strcspn(*ret, " \t\r\n")] = '\0';
 	code = check_token(in, *ret);

@@ -44,23 +44,25 @@ static void print_hub(const struct local_status *status)
 static void print_first_line(const struct local_status *status, int64_t now)
 {
 	char text[DISTANCE_TEXT_MAX];
+	if (!status->enrolled) {
+		puts("not enrolled: `sortie enroll --token file:PATH`");
+		return;
+	}
 	if (status->down)
 		printf("down, ");
-	printf("%s", status->enrolled ? status->name : "not enrolled");
+	printf("%s", status->name);
 	print_mode(status);
 	printf(", %s", status->backend);
-	if (status->enrolled) {
-		print_hub(status);
-		if (status->policy_version)
-			printf(", policy %" PRIu64, status->policy_version);
-		else
-			printf(", no policy: everything is denied");
-		if (status->lease_not_after == 0)
-			printf(", no lease yet");
-		else
-			printf(", lease %s%s", status->lease_not_after > now ? "ends " : "ended ",
-			       distance_format(status->lease_not_after, now, text));
-	}
+	print_hub(status);
+	if (status->policy_version)
+		printf(", policy %" PRIu64, status->policy_version);
+	else
+		printf(", no policy: everything is denied");
+	if (status->lease_not_after == 0)
+		printf(", no lease yet");
+	else
+		printf(", lease %s%s", status->lease_not_after > now ? "ends " : "ended ",
+		       distance_format(status->lease_not_after, now, text));
 	if (status->last_deny[0])
 		printf(", last deny %s: %s", distance_format(status->last_deny_at, now, text),
 		       status->last_deny);

@@ -167,8 +167,9 @@ static int set_device(struct hub *hub, struct err *err)
 		return 0;
 	r = wg_set(hub->wg, &change, 1);
 	if (r < 0)
-		return err_code(err, r, "cannot set key and UDP port %u of %s: %s (%s)",
-				hub->listen_port, hub->ifname, strerror(-r), wg_error(hub->wg));
+		return err_code(err, r, "cannot set key and UDP port %u of %s: %s (%s)%s",
+				hub->listen_port, hub->ifname, strerror(-r), wg_error(hub->wg),
+				r == -EADDRINUSE ? ": stop what has that port (ss -ulnp)" : "");
 	return 0;
 }
 

@@ -162,11 +162,18 @@ int init_choose_ipv4(const struct link_route *routes, size_t n, uint8_t start, s
 static int check_given(const struct prefix *range, const struct link_route *routes, size_t n,
 		       struct err *err)
 {
+	const struct prefix shared = {addr_from_bytes(AF_INET, (uint8_t[4]){100, 64, 0, 0}), 10};
 	const struct link_route *route;
 	char text[PREFIX_TEXT_MAX], other[PREFIX_TEXT_MAX];
 
 	if (range->addr.family != AF_INET || range->length < 8 || range->length > 28)
 		return err_set(err, "--ipv4 takes an IPv4 range of /8 to /28, or none");
+	/* Tailscale's rules drop it where they stand, and carriers hand it out: an agent there could not use it. */
+	if (prefix_overlaps(range, &shared))
+		return err_set(err,
+			       "%s overlaps 100.64.0.0/10, which carriers and Tailscale use: "
+			       "choose another range or none",
+			       prefix_format(range, text));
 	route = find_overlap(routes, n, range);
 	if (!route)
 		return 0;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <sodium.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -23,7 +24,7 @@ static const char usage_text[] =
 	"       sortie-control run [--state DIR] [--interface sortie0] [--backend auto|kernel|userspace]\n"
 	"                          [--bpffs DIR] [--socket PATH]\n"
 	"       sortie-control remove [--state DIR] [--interface sortie0]\n"
-	"       sortie-control --version\n"
+	"       sortie-control --version | --help\n"
 	"\n"
 	"init makes a network: its keys, its root statement and its database, in DIR (" DEFAULT_STATE
 	").\n"
@@ -33,10 +34,42 @@ static const char usage_text[] =
 	"Unix socket that `sortie` talks to (" DEFAULT_SOCKET ").\n"
 	"remove takes interface and filter of a hub that does not run out of the kernel; state stays.\n";
 
-static int usage(void)
+/* One line; --help has the rest. */
+static __attribute__((format(printf, 1, 2))) int wrong(const char *format, ...)
 {
-	fputs(usage_text, stderr);
+	va_list args;
+
+	fputs("sortie-control: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputs(": see sortie-control --help\n", stderr);
 	return EXIT_USAGE;
+}
+
+static const struct option_row {
+	char letter;
+	const char *wants;
+} option_rows[] = {
+	{'e', "HOST:PORT, and no more of them"},
+	{'4', "an IPv4 range, all bits behind its length 0, or none"},
+	{'m', "a number"},
+	{'i', "a name that an interface can have"},
+	{'b', "auto, kernel or userspace"},
+};
+
+/* What getopt_long() returned and nobody could use. */
+static int wrong_option(const char *command, int option, const struct option *known, int index,
+			char **argv)
+{
+	if (option == '?')
+		return wrong("%s: no option %s, or its value is missing", command,
+			     argv[optind - 1]);
+	for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++)
+		if (option_rows[i].letter == option)
+			return wrong("%s: --%s takes %s, not \"%s\"", command, known[index].name,
+				     option_rows[i].wants, optarg);
+	return wrong("%s: --%s cannot be \"%s\"", command, known[index].name, optarg);
 }
 
 static int complain(const char *what, const struct err *err)
@@ -105,13 +138,15 @@ static int run_init(int argc, char **argv)
 	struct init_options options = {
 		.state_dir = DEFAULT_STATE, .alt_port = INIT_ALT_PORT, .mtu = INIT_MTU};
 	struct err err = {0};
-	int option;
+	int option, index = 0;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) >= 0)
+	while ((option = getopt_long(argc, argv, "", long_options, &index)) >= 0)
 		if (!take_init_option(option, &options))
-			return usage();
-	if (optind != argc || !options.network || options.n_endpoints == 0)
-		return usage();
+			return wrong_option("init", option, long_options, index, argv);
+	if (optind != argc)
+		return wrong("init takes no \"%s\"", argv[optind]);
+	if (!options.network || options.n_endpoints == 0)
+		return wrong("init needs --network NAME and --endpoint HOST:PORT");
 	if (init_network(&options, &err) < 0)
 		return complain("init", &err);
 	printf("network %s made in %s\n"
@@ -244,17 +279,25 @@ static int run_with(int argc, char **argv, const char *what,
 		.socket_path = DEFAULT_SOCKET,
 	};
 	struct err err = {0};
-	int option;
+	int option, index = 0;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) >= 0)
+	while ((option = getopt_long(argc, argv, "", long_options, &index)) >= 0)
 		if (!take_run_option(option, &options))
-			return usage();
+			return wrong_option(what, option, long_options, index, argv);
 	if (optind != argc)
-		return usage();
+		return wrong("%s takes no \"%s\"", what, argv[optind]);
 	log_init("sortie-control", LOG_LEVEL_INFO);
 	if (work(&options, &err) < 0)
 		return complain(what, &err);
 	return EXIT_OK;
+}
+
+static bool has_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0)
+			return true;
+	return false;
 }
 
 int main(int argc, char **argv)
@@ -264,8 +307,13 @@ int main(int argc, char **argv)
 		fputs("sortie-control: libsodium does not start\n", stderr);
 		return EXIT_FAILED;
 	}
+	opterr = 0; /* we say it, in one line */
 	if (argc < 2)
-		return usage();
+		return wrong("init, run or remove?");
+	if (has_help(argc, argv)) {
+		fputs(usage_text, stdout);
+		return EXIT_OK;
+	}
 	if (strcmp(argv[1], "init") == 0)
 		return run_init(argc - 1, argv + 1);
 	if (strcmp(argv[1], "run") == 0)
@@ -276,5 +324,5 @@ int main(int argc, char **argv)
 		printf("sortie-control %s\n", SORTIE_VERSION);
 		return EXIT_OK;
 	}
-	return usage();
+	return wrong("there is no \"%s\"", argv[1]);
 }

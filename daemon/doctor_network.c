@@ -55,8 +55,18 @@ static const char *why_silent(const struct doctor_leg *leg, char text[160])
 	return text;
 }
 
-static const char *what_to_do(const struct doctor_leg *leg)
+/* The hub has no peer of our key any more, and says nothing to others: what the control plane said last tells. */
+static bool is_shut_out(const struct agent *agent)
 {
+	return (agent->view && agent->view->self_revoked) ||
+	       strstr(agent->sync.problem, "(suspended)") ||
+	       strstr(agent->sync.problem, "(revoked)");
+}
+
+static const char *what_to_do(const struct agent *agent, const struct doctor_leg *leg)
+{
+	if (is_shut_out(agent))
+		return "the hub answers nobody who is suspended or revoked, as this host is: see below";
 	if (leg->refused == ECONNREFUSED)
 		return "start the hub, or its --endpoint is wrong";
 	return "is the hub up? Allow outbound UDP to that port, and its replies, in the firewalls "
@@ -79,10 +89,11 @@ static void say_leg(struct doctor *doctor, const struct doctor_leg *leg, bool an
 			   strerror(leg->route_error));
 	else if (leg->asked)
 		doctor_say(doctor, leg->in_use || !any_answers ? DOCTOR_FAIL : DOCTOR_WARN,
-			   what_to_do(leg), "%s%s", why_silent(leg, text),
+			   what_to_do(doctor->agent, leg), "%s%s", why_silent(leg, text),
 			   leg->in_use ? ", and it is the one in use" : "");
 	else if (leg->refused)
-		doctor_say(doctor, DOCTOR_FAIL, what_to_do(leg), "%s", why_silent(leg, text));
+		doctor_say(doctor, DOCTOR_FAIL, what_to_do(doctor->agent, leg), "%s",
+			   why_silent(leg, text));
 }
 
 void doctor_check_hub(struct doctor *doctor)

@@ -143,7 +143,8 @@ static int set_option(struct agent_options *options, size_t index, const char *v
 
 	if (row->set(options, row->offset, value) == 0)
 		return 0;
-	log_error("--%s: \"%s\" is not %s", row->name, value, row->argument);
+	log_error("--%s: \"%s\" is not %s", row->name, value,
+		  row->set == set_interface ? "a name that an interface can have" : row->argument);
 	return -EINVAL;
 }
 

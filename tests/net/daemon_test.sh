@@ -41,7 +41,7 @@ clean() { # no interface, route, table or state but the lock
 }
 
 start "unenrolled agent starts"
-check "status says that it is not enrolled" test "$(cli status | head -1)" = "not enrolled, none, none"
+check "status says that it is not enrolled" test "$(cli status | head -1)" = "not enrolled: \`sortie enroll --token file:PATH\`"
 check "state folder is closed to others" test "$(stat -c %a "$T/a")" = 700
 check "socket is closed to others" test "$(stat -c %a "$T/a.sock")" = 660
 check "only CAP_NET_ADMIN is left" grep -qx $'CapPrm:\t0000000000001000' "/proc/$AGENT/status"

@@ -30,8 +30,7 @@ same_options() { # PAGE < HELP
 	diff <(options) <(of_page "$ROOT/man/$1.scd") || return 1
 }
 check "sortied.8: the options of sortied" same_options sortied.8 < <("$B/sortied" --help)
-# --help is a usage error of sortie-control, and prints the usage
-check "sortie-control.8: the options of sortie-control" same_options sortie-control.8 < <("$B/sortie-control" 2>&1)
+check "sortie-control.8: the options of sortie-control" same_options sortie-control.8 < <("$B/sortie-control" --help)
 check "sortie-relay-load.8: the options of sortie-relay-load" same_options sortie-relay-load.8 < <("$B/sortie-relay-load" --help; echo --help)
 check "sortie-guard.8: the options of sortie-guard" same_options sortie-guard.8 < <("$B/sortie-guard" --help)
 

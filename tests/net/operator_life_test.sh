@@ -34,6 +34,7 @@ code() { # WANTED COMMAND...
 	[[ $rc -eq $wanted ]] || { echo "exit $rc"; cat "$T/code.out"; return 1; }
 }
 
+check "status: not enrolled: says what to do" first db "^not enrolled: .sortie enroll --token file:PATH.$"
 refused "down: not enrolled: exit 4" 4 "not enrolled" at db down
 refused "up: not enrolled: exit 4" 4 "not enrolled" at db up
 check "leave: not enrolled: there is nothing" at db leave
@@ -59,6 +60,9 @@ check "status: and the last deny" wait_for 5 first web ", last deny [0-9]+s ago:
 check "status --check live: exit 0, silent" eval '[[ -z $(at db status --check live 2>&1) ]]'
 check "status --check ready: exit 0, silent" eval '[[ -z $(at db status --check ready 2>&1) ]] && at db status --check ready'
 refused "status --check live: no agent: exit 1" 1 "no agent answers" "$B/sortie" --socket "$T/none.sock" status --check live
+refused "a socket whose path is too long: exit 2" 2 "too long" "$B/sortie" --socket "/run/$(printf 'x%.0s' {1..200})" status
+refused "help of what no command is: exit 2" 2 "policy needs one of: check, plan" "$B/sortie" help policy
+refused "a token that is a folder" 1 "not a regular file" at db enroll --token "file:$T"
 refused "status --check: something else: exit 2" 2 "live or ready" at db status --check healthy
 kill -STOP "${AGENTS[web]}"
 check "status --check live: an agent that hangs: exit 1" code 1 timeout 20 "$B/sortie" --socket "$T/web.sock" status --check live

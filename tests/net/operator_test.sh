@@ -157,6 +157,10 @@ on web nft delete table inet sortie
 finds "the table is gone" web "(fail|warn)" kernel "(differs|something else changed)"
 check "doctor: it is put back, and that is remembered" wait_for 10 eval 'report web; says warn kernel "something else changed it [0-9]+ time"'
 
+check "web is suspended" sortie identity suspend site-a/web
+finds "this identity is suspended" web fail control "suspended"
+check "web is admitted again" sortie identity resume site-a/web
+
 # ---- without an agent
 alone() { # HOST [ARGS...]
 	local h=$1

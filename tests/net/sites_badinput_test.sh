@@ -16,7 +16,13 @@ nat_site natb 192.0.2.12 db
 direct_site x 192.0.2.50/24 2001:db8::50/64
 
 refused "init: an endpoint without a port" 1 "endpoint" "$B/sortie-control" init --state "$CONTROL_STATE" --network demo --endpoint nonsense
-refused "init: an IPv4 range that is none" 2 "^usage: " bash -c '"$0" init --state "$1" --network demo --endpoint 192.0.2.1:51820 --ipv4 10.300.0.0/16 2>&1 | head -n 1; exit "${PIPESTATUS[0]}"' "$B/sortie-control" "$CONTROL_STATE"
+refused "init: an IPv4 range that is none" 2 "init: --ipv4 takes an IPv4 range.* not \"10.300.0.0/16\": see sortie-control --help" "$B/sortie-control" init --state "$CONTROL_STATE" --network demo --endpoint 192.0.2.1:51820 --ipv4 10.300.0.0/16
+refused "init: an option that is none" 2 "init: no option --nonsense" "$B/sortie-control" init --nonsense
+refused "init: no network named" 2 "init needs --network NAME and --endpoint" "$B/sortie-control" init
+refused "init: a range that others use everywhere" 1 "100.64.0.0/10" "$B/sortie-control" init --state "$CONTROL_STATE" --network demo --endpoint 192.0.2.1:51820 --ipv4 100.64.0.0/16
+refused "run: a backend that is none" 2 "run: --backend takes auto, kernel or userspace, not \"wg\"" "$B/sortie-control" run --backend wg
+refused "run: an interface that is none" 2 "run: --interface takes a name that an interface can have" "$B/sortie-control" run --interface a/b
+refused "neither init nor run" 2 "there is no \"serve\"" "$B/sortie-control" serve
 check "init: neither has made anything" test -z "$(ls -A "$T/disk")"
 control_init --ipv4 10.50.0.0/16 >/dev/null
 refused "init: a state folder that is in use" 1 "exist|not empty|already" "$B/sortie-control" init --state "$CONTROL_STATE" --network other --endpoint "$HUB4:$HUB_PORT"

@@ -367,7 +367,7 @@ static void test_token_conflict(void **state)
 	assert_int_equal(
 		run(CONTROL "token create --name site-a/web --out %s/no.token", admin_path, folder),
 		EXIT_FAILED);
-	assert_string_equal(errors, "sortie: site-a/web exists (conflict)\n");
+	assert_string_equal(errors, "sortie token create: site-a/web exists (conflict)\n");
 	assert_int_equal(stat(in_folder("no.token", ""), &status), -1);
 }
 
@@ -745,7 +745,7 @@ static void test_enroll(void **state)
 	answer_problem(ROUTE_LOCAL_ENROLL, "token-used", "the token was used by another host");
 	assert_int_equal(run(AGENT "enroll --token file:%s/t", local_path, folder),
 			 EXIT_NOT_ENROLLED);
-	assert_string_equal(errors, "sortie: the token was used by another host (token-used)\n");
+	assert_string_equal(errors, "sortie enroll: the token was used by another host (token-used)\n");
 
 	/* a typo is found before the agent hears of it */
 	unlink(in_folder("request.", "localEnroll"));

@@ -55,6 +55,10 @@ static void test_good(void **state)
 		{"flows --denied --follow --json", "flows", NULL, NULL},
 		{"enroll --token file:web.token", "enroll", NULL, NULL},
 		{"--help", "help", NULL, NULL},
+		{"-h", "help", NULL, NULL},
+		{"status -h", "status", NULL, NULL},
+		{"--version", "version", NULL, NULL},
+		{"identity revoke -- -h", "identity revoke", "-h", "-h"},
 		{"policy apply --help", "policy apply", NULL, NULL},
 		{"help policy apply", "help", "policy", "apply"},
 	};

@@ -474,6 +474,9 @@ static void test_init_refuses(void **state)
 	options.ipv4 = INIT_IPV4_GIVEN;
 	MUST(prefix_parse("10.0.0.0/30", &options.overlay4));
 	assert_int_equal(init_network(&options, &err), -EINVAL);
+	MUST(prefix_parse("100.100.0.0/16", &options.overlay4));
+	assert_int_equal(init_network(&options, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "100.64.0.0/10"));
 	/* nothing half made is left */
 	assert_int_equal(stat(path, &st), -1);
 	assert_int_equal(stat(bed->parent, &st), 0);
