@@ -7,9 +7,11 @@
 #include <string.h>
 #include "cli/command.h"
 
-static bool is_word(const char *value)
+/* The first word of a command's usage, where it offers some. */
+static bool offers_words(const char *usage)
 {
-	return value[0] && strspn(value, "abcdefghijklmnopqrstuvwxyz") == strlen(value);
+	size_t length = strcspn(usage, " ");
+	return length > 0 && strspn(usage, "abcdefghijklmnopqrstuvwxyz|") == length;
 }
 
 static bool is_choice(const char *value)
@@ -47,7 +49,7 @@ static void print_pattern(bool (*kind)(const char *value))
 
 static void print_words(const char *choice)
 {
-	for (const char *c = choice; *c; c++)
+	for (const char *c = choice; *c && *c != ' '; c++)
 		putchar(*c == '|' ? ' ' : *c);
 }
 
@@ -119,10 +121,13 @@ static void print_command(const struct command *command)
 	printf("\t'%s%s'*) options='", command->name, strchr(command->name, ' ') ? "" : " ");
 	print_options(command->options);
 	putchar('\'');
-	if (is_file(command->usage))
+	if (is_file(command->usage)) {
 		fputs(" files=1", stdout);
-	else if (is_word(command->usage))
-		printf(" words='%s'", command->usage);
+	} else if (offers_words(command->usage)) {
+		fputs(" words='", stdout);
+		print_words(command->usage);
+		putchar('\'');
+	}
 	puts(" ;;");
 }
 

@@ -10,20 +10,31 @@
 #include <string.h>
 
 /* In the order in which things depend on each other: the first line that fails is the one to begin with. */
+/* clang-format off */
 static const struct doctor_row {
 	const char *name;
 	void (*check)(struct doctor *doctor);
 } rows[] = {
-	{"state", doctor_check_state},	       {"disk", doctor_check_disk},
-	{"clock", doctor_check_clock},	       {"wireguard", doctor_check_wireguard},
-	{"nftables", doctor_check_nftables},   {"conntrack", doctor_check_conntrack},
-	{"records", doctor_check_records},     {"ranges", doctor_check_ranges},
-	{"interface", doctor_check_interface}, {"kernel", doctor_check_kernel},
-	{"names", doctor_check_names},	       {"hub", doctor_check_hub},
-	{"handshake", doctor_check_handshake}, {"mtu", doctor_check_mtu},
-	{"control", doctor_check_control},     {"admission", doctor_check_admission},
-	{"underlay", doctor_check_underlay},   {"others", doctor_check_others},
+	{"state", doctor_check_state},
+	{"disk", doctor_check_disk},
+	{"clock", doctor_check_clock},
+	{"wireguard", doctor_check_wireguard},
+	{"nftables", doctor_check_nftables},
+	{"conntrack", doctor_check_conntrack},
+	{"records", doctor_check_records},
+	{"ranges", doctor_check_ranges},
+	{"interface", doctor_check_interface},
+	{"kernel", doctor_check_kernel},
+	{"others", doctor_check_others},
+	{"names", doctor_check_names},
+	{"hub", doctor_check_hub},
+	{"handshake", doctor_check_handshake},
+	{"mtu", doctor_check_mtu},
+	{"control", doctor_check_control},
+	{"admission", doctor_check_admission},
+	{"underlay", doctor_check_underlay},
 };
+/* clang-format on */
 
 static const char *const level_names[] = {
 	[DOCTOR_OK] = "ok", [DOCTOR_WARN] = "warn", [DOCTOR_FAIL] = "fail"};

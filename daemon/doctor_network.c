@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "daemon/doctor_report.h"
+#include "daemon/mode.h"
 
 #define SESSION_S      180 /* WireGuard's REJECT_AFTER_TIME */
 #define OVERHEAD_IPV4  (20 + 8 + 32)
@@ -275,10 +276,14 @@ void doctor_check_underlay(struct doctor *doctor)
 
 	if (agent->phase != AGENT_ENROLLED || !agent->desired)
 		return;
-	if (agent->enforce_pending)
+	if (mode_confirm_left(agent))
+		doctor_say(doctor, DOCTOR_WARN, "`sortie confirm`, from a login of after it",
+			   "the underlay is locked, which is undone in %u s unless it is confirmed",
+			   mode_confirm_left(agent));
+	else if (agent->enforce_pending)
 		doctor_say(doctor, DOCTOR_WARN,
-			   "end them, or name who may come in the policy's `underlay`; "
-			   "`sortie status` lists them",
+			   "`sortie status` lists them: end them, serve them in the policy's "
+			   "`underlay`, or `sortie mode enforce --confirm 60s`",
 			   "enforce is pending: %zu inbound connections would be cut, so the "
 			   "underlay only records",
 			   agent->n_pending);

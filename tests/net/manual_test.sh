@@ -22,6 +22,10 @@ else
 fi
 
 # ---- options: "--name" of a help text against "*--name*" of a page, in both directions
+help_options() { # COMMAND
+	# shellcheck disable=SC2086 # words
+	"$B/sortie" help $1 | grep '^  --' | options
+}
 options() { grep -oE -e '(^|[^a-z-])--[a-z][a-z0-9-]*' | grep -oE -e '--.*' | sort -u; }
 of_page() { # FILE...: those that a page explains: bold, at the start of a line
 	grep -hoE '^\s*(\*-[a-z]\*, )?\*(sortie[a-z-]* )?--[a-z0-9-]+\*' "$@" | options
@@ -44,13 +48,11 @@ complete_section() { # COMMAND
 	local o text
 	text=$(section "$1")
 	[[ $text ]] || { echo "no heading"; return 1; }
-	# shellcheck disable=SC2086 # words
-	for o in $("$B/sortie" help $1 | options | grep -vxF "$common"); do
+	for o in $(help_options "$1" | grep -vxF "$common"); do
 		grep -qF -e "*$o*" <<<"$text" || { echo "no $o"; return 1; }
 	done
 	for o in $(options <<<"$text"); do
-		# shellcheck disable=SC2086 # words
-		"$B/sortie" help $1 | options | grep -qxF -e "$o" || [[ $text == *"*sortied $o*"* ]] || { echo "$o is none of its options"; return 1; }
+		help_options "$1" | grep -qxF -e "$o" || [[ $text == *"*sortied $o*"* ]] || { echo "$o is none of its options"; return 1; }
 	done
 }
 while read -r c; do
@@ -114,9 +116,10 @@ for noun in token identity policy; do
 done
 while read -r c; do
 	# shellcheck disable=SC2086 # words
-	check "completion: the options of $c" completes "$("$B/sortie" help $c | options | xargs)" sortie $c --
+	check "completion: the options of $c" completes "$(help_options "$c" | xargs)" sortie $c --
 done <<<"$commands"
 check "completion: --check" completes "live ready" sortie status --check ""
+check "completion: mode" completes "enforce overlay" sortie mode ""
 check "completion: --check=" completes "live ready" sortie status --check =
 check "completion: --check=r" completes "ready" sortie status --check = r
 check "completion: behind an option with a value" completes "--check --control" sortie --socket /x status --c

@@ -81,7 +81,7 @@ for what in "names hub.test:$HUB_PORT resolves to 2 addresses" "hub $HUB4:$HUB_P
 	"hub \[$HUB6\]:$HUB_PORT answers by UDP in" "handshake [0-9]+ s ago" "mtu packets of 1280 bytes arrive by IPv4 and IPv6" \
 	"clock not before" "ranges nobody else" "interface sortie0 is up .*UDP port [0-9]+" "kernel holds what it should" \
 	"control it answers" "admission the lease holds until" "admission policy 1 holds until" "conntrack flows are tracked" \
-	"records nflog" "disk MiB are free" "underlay enforce: closed"; do
+	"records nflog" "others " "disk MiB are free" "underlay enforce: closed"; do
 	check "doctor: ok: $what" says ok "${what%% *}" "${what#* }"
 done
 json() { at db doctor --json | python3 -c '
@@ -156,6 +156,15 @@ kill -CONT "$CONTROL_PID"
 on web nft delete table inet sortie
 finds "the table is gone" web "(fail|warn)" kernel "(differs|something else changed)"
 check "doctor: it is put back, and that is remembered" wait_for 10 eval 'report web; says warn kernel "something else changed it [0-9]+ time"'
+
+on db nft -f - <<-'NFT'
+	table inet other {
+		chain input { type filter hook input priority 0; policy accept; iifname "sortie0" tcp dport 5432 drop; }
+	}
+NFT
+finds "another firewall drops what policy allows" db fail others "inet other input. drops tcp/5432 from the overlay"
+on db nft delete table inet other
+check "doctor: it is gone" eval 'report db; says ok others ""'
 
 check "web is suspended" sortie identity suspend site-a/web
 finds "this identity is suspended" web fail control "suspended"
