@@ -93,6 +93,8 @@ int relay_egress(struct __sk_buff *skb)
 	struct relay_scratch *s = scratch_get();
 	if (!s)
 		return TC_ACT_UNSPEC;
+	if (skb->vlan_present) /* leaves by a VLAN, whose interface is another one */
+		return TC_ACT_UNSPEC;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		egress_family(skb, RELAY_IPV4, s);
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
