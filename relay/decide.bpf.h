@@ -422,8 +422,10 @@ static __always_inline enum verdict decide_indexed(struct relay_scratch *s, enum
 	struct relay_pair *pair = pair_live(owner->site, to, now);
 	if (!pair)
 		return VERDICT_DROP;
-	path_learn(owner->site, &s->packet, now, 1);
-	return forward(s, hook, to, pair, now);
+	enum verdict verdict = forward(s, hook, to, pair, now);
+	if (hook == AT_TC || verdict == VERDICT_FORWARD)
+		path_learn(owner->site, &s->packet, now, 1);
+	return verdict;
 }
 
 /* Reads s->packet, and for an initiation s->m and s->mac1; fills s->route where it says forward. */

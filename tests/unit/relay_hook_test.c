@@ -81,6 +81,14 @@ static void path_change(uint32_t site, uint32_t interface, uint64_t older_ns)
 	assert_int_equal(bpf_map_update_elem(paths, &site, &path, BPF_ANY), 0);
 }
 
+static uint32_t path_interface(uint32_t site)
+{
+	_cleanup_(closep) int paths = map_open("paths");
+	struct relay_path path;
+	assert_int_equal(bpf_map_lookup_elem(paths, &site, &path), 0);
+	return path.interface;
+}
+
 /* A hop counts for one endpoint by one interface, and not for long. */
 static void test_hops(void **unused)
 {
@@ -95,8 +103,13 @@ static void test_hops(void **unused)
 		assert_int_equal(xdp_data(v6, 1, 2000), XDP_TX);
 		path_change(2, 1, 0); /* by lo, where no XDP program is */
 		assert_int_equal(xdp_data(v6, 1, 2000), XDP_PASS);
+		/* and what passes has taught nothing: the packet came by hub0, but tc has not seen it */
+		path_change(1, 77, 0);
+		assert_int_equal(xdp_data(v6, 1, 2000), XDP_PASS);
+		assert_int_equal(path_interface(1), 77);
 		path_change(2, bed_interface, 0);
 		assert_int_equal(xdp_data(v6, 1, 2000), XDP_TX);
+		assert_int_equal(path_interface(1), bed_interface);
 		assert_int_equal(relay_site_endpoint(relay, 2, &moved), 0);
 		assert_int_equal(xdp_data(v6, 1, 2000), XDP_PASS);
 		/* another neighbour */
