@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define ACCURACY 100000
+#define ACCURACY_US 100000
 
 static const char *mode_text(enum policy_mode mode)
 {
@@ -86,7 +86,7 @@ static int wait_for_deadline(struct agent *agent, struct err *err)
 
 	stop_waiting(agent);
 	r = sd_event_add_time(agent->event, &agent->confirm_timer, CLOCK_BOOTTIME,
-			      (uint64_t)agent->local.confirm.deadline_us, ACCURACY, on_deadline,
+			      (uint64_t)agent->local.confirm.deadline_us, ACCURACY_US, on_deadline,
 			      agent);
 	return r < 0 ? err_code(err, r, "wait for the confirmation: %s", strerror(-r)) : 0;
 }
@@ -189,9 +189,10 @@ int mode_set(struct agent *agent, const char *mode, uint32_t confirm_s, const ch
 		r = begin_waiting(agent, confirm_s, &local, ret_code, err);
 	if (r == 0)
 		r = save(agent, &local, ret_code, err);
-	*ret_code = r < 0 ? *ret_code : "internal";
-	if (r == 0 && waits)
-		r = wait_for_deadline(agent, err);
+	if (r < 0)
+		return r;
+	*ret_code = "internal";
+	r = waits ? wait_for_deadline(agent, err) : 0;
 	return r < 0 ? r : agent_converge(agent, err);
 }
 

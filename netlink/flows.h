@@ -26,6 +26,6 @@ int flows_inbound(size_t limit, struct flow **ret, size_t *ret_n);
 /*
  * Tells conntrack of TCP connections that are older than it (it begins to look with the first rule that asks), so that it
  * knows who opened them and does not have to guess by the next packet. What it knows already stays as it is. *ret_n: how
- * many were new to it.
+ * many were new to it. -E2BIG where there are more than 100,000: the first ones are told.
  */
 int flows_adopt(size_t *ret_n);

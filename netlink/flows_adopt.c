@@ -17,13 +17,14 @@
 #include "netlink/nl.h"
 #include "netlink/sockets.h"
 
+#define ADOPT_MAX     100000	  /* a second's work; what is beyond is as if nobody had told */
 #define ESTABLISHED_S (5 * 86400) /* nf_conntrack_tcp_timeout_established */
 
 DEFINE_CLEANUP(nfct_destroy, struct nf_conntrack *);
 
 struct adopting {
 	struct nl *nl;
-	size_t n;
+	size_t n, seen;
 };
 
 static void set_ends(struct nf_conntrack *ct, const struct flow *flow)
@@ -76,6 +77,8 @@ static int on_flow(const struct flow *flow, void *data)
 
 	if (!ct)
 		return -ENOMEM;
+	if (++adopting->seen > ADOPT_MAX)
+		return -E2BIG;
 	set_ends(ct, flow);
 	set_running(ct);
 	r = insert(adopting->nl, ct);
