@@ -38,6 +38,7 @@ struct draft {
 	size_t n_changes;
 	size_t n_gained, n_failures;
 	json_t *failures, *findings; /* lists of sentences */
+	json_t *opened, *closed;     /* the same: outside the overlay */
 };
 
 static void draft_done(struct draft *draft)
@@ -50,6 +51,8 @@ static void draft_done(struct draft *draft)
 	free(draft->changes);
 	json_decref(draft->failures);
 	json_decref(draft->findings);
+	json_decref(draft->opened);
+	json_decref(draft->closed);
 }
 
 /* ---- the file ---- */
@@ -134,10 +137,21 @@ static void draft_test(struct draft *draft)
 	policy_lint(draft->policy, &draft->inventory, now, on_finding, draft);
 }
 
+static void on_host_change(bool gained, const char *sentence, void *data)
+{
+	struct draft *draft = data;
+	json_array_append_new(gained ? draft->opened : draft->closed, json_string(sentence));
+}
+
 static int draft_diff(struct draft *draft)
 {
+	draft->opened = json_array();
+	draft->closed = json_array();
 	int r = policy_diff(trust_policy(draft->network.trust), &draft->inventory, draft->policy,
 			    &draft->inventory, clock_wall(), &draft->changes, &draft->n_changes);
+	if (r == 0)
+		r = policy_diff_hosts(trust_policy(draft->network.trust), draft->policy,
+				      &draft->inventory, on_host_change, draft);
 	if (r < 0)
 		return cli_fail(draft->in, EXIT_FAILED,
 				"cannot compare with the standing policy: %s",
@@ -173,6 +187,8 @@ static void print_plan(const struct draft *draft)
 	print_changes(draft, false);
 	printf("%zu gained, %zu lost over %zu identities\n", draft->n_gained,
 	       draft->n_changes - draft->n_gained, draft->inventory.n);
+	print_sentences("+ outside:", draft->opened);
+	print_sentences("- outside:", draft->closed);
 	print_sentences("finding:", draft->findings);
 	print_sentences("test failed:", draft->failures);
 }
@@ -195,12 +211,12 @@ static json_t *changes_json(const struct draft *draft, bool gained)
 /* applied: the version that is in force now; 0 for a plan. */
 static int print_plan_json(const struct draft *draft, const char *schema, uint64_t applied)
 {
-	json_t *json =
-		json_pack("{s:s, s:I, s:I, s:o, s:o, s:O, s:O}", "schema", schema, "standing",
-			  (json_int_t)(draft->standing ? draft->standing->version : 0), "applied",
-			  (json_int_t)applied, "gained", changes_json(draft, true), "lost",
-			  changes_json(draft, false), "findings", draft->findings, "test_failures",
-			  draft->failures);
+	json_t *json = json_pack(
+		"{s:s, s:I, s:I, s:o, s:o, s:O?, s:O?, s:O, s:O}", "schema", schema, "standing",
+		(json_int_t)(draft->standing ? draft->standing->version : 0), "applied",
+		(json_int_t)applied, "gained", changes_json(draft, true), "lost",
+		changes_json(draft, false), "outside_gained", draft->opened, "outside_lost",
+		draft->closed, "findings", draft->findings, "test_failures", draft->failures);
 	int r = json ? json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII) : -1;
 	json_decref(json);
 	putchar('\n');

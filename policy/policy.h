@@ -231,6 +231,14 @@ int policy_diff(const struct policy *before, const struct policy_inventory *inve
 		const struct policy *after, const struct policy_inventory *inventory_after,
 		int64_t now, struct policy_change **ret, size_t *ret_n);
 
+/*
+ * What changes outside the overlay, host by host: on_change gets "192.0.2.0/24 -> site-a/web tcp/22" for what `underlay`
+ * lets in, "site-a/web -> 192.0.2.53/32 udp/53" for `egress`, and a line for what modes leave open. -ENOMEM, -EFBIG.
+ */
+int policy_diff_hosts(const struct policy *before, const struct policy *after,
+		      const struct policy_inventory *inventory,
+		      void (*on_change)(bool gained, const char *sentence, void *data), void *data);
+
 /* What a reviewer should look at: wildcards, rules that match nobody, expired rules. on_finding gets a sentence. */
 void policy_lint(const struct policy *policy, const struct policy_inventory *inventory, int64_t now,
 		 void (*on_finding)(const char *sentence, void *data), void *data);

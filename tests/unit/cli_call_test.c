@@ -454,6 +454,14 @@ static void test_policy_apply(void **state)
 	assert_int_equal(run(CONTROL "policy plan %s/policy.yaml --json", admin_path, folder), 0);
 	assert_says(out, "\"schema\": \"sortie.policy-plan/1\"");
 	assert_says(out, "\"standing\": 1");
+	put("policy.yaml", "",
+	    "version: 1\nhosts: [{on: role=db, egress: locked}]\n"
+	    "underlay: [{name: u, on: role=web, from: [192.0.2.0/24], allow: [tcp/22]}]\n");
+	assert_int_equal(run(CONTROL "policy plan %s/policy.yaml", admin_path, folder), 0);
+	assert_says(out, "+ outside: 192.0.2.0/24 -> site-a/web tcp/22\n"
+			 "- outside: site-b/db -> anything outside\n");
+	assert_int_equal(run(CONTROL "policy plan %s/policy.yaml --json", admin_path, folder), 0);
+	assert_says(out, "\"outside_gained\": [\n    \"192.0.2.0/24 -> site-a/web tcp/22\"");
 
 	/* can: by the standing policy, verified */
 	assert_int_equal(run(CONTROL "can site-a/web site-b/db tcp/5432", admin_path), EXIT_OK);
