@@ -258,6 +258,7 @@ int agent_leave(struct agent *agent, bool forced, struct err *err)
 	/* Not half gone: the state still says what there is to remove the next time. */
 	if (r < 0)
 		return r;
+	underlay_restore_pickup(agent);
 	enroll_done(agent);
 	hubs_done(agent);
 	desired_free(agent->desired);
@@ -289,5 +290,9 @@ int agent_remove(struct agent *agent, struct err *err)
 	if (!state_has(agent->state, STATE_INTERFACE))
 		return 0; /* nothing was ever made */
 	r = state_load(agent->state, STATE_INTERFACE, &ifname, &length, err);
-	return r < 0 ? r : kernel_remove(agent->kernel, ifname, err);
+	if (r == 0)
+		r = kernel_remove(agent->kernel, ifname, err);
+	if (r == 0)
+		underlay_restore_pickup(agent);
+	return r;
 }

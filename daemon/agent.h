@@ -268,6 +268,9 @@ int enroll_store_request(struct agent *agent, const struct join_token *token, st
 
 /* ---- underlay.c: may the underlay be locked? ---- */
 bool underlay_examine(struct agent *agent, const struct desired *desired);
+/* A lock forbids conntrack to pick up connections: before the first one, what stood there, and back when there is none. */
+void underlay_remember_pickup(struct agent *agent);
+void underlay_restore_pickup(struct agent *agent);
 
 /* ---- local.c: the local socket ---- */
 void local_request(const struct ipc_message *message, void *agent);

@@ -150,6 +150,8 @@ static int carry_out(struct agent *agent, const struct desired *desired, const s
 	/* The name is on disk before the interface is there: after a crash in between it is known as ours. */
 	if (has_step(plan, PLAN_CREATE))
 		r = state_save(agent->state, STATE_INTERFACE, ifname, strlen(ifname), err);
+	if (desired->fw.underlay_locked)
+		underlay_remember_pickup(agent);
 	verify_before_own(agent);
 	if (r == 0)
 		r = kernel_apply(agent->kernel, desired, plan, err);
@@ -291,6 +293,8 @@ int agent_converge(struct agent *agent, struct err *err)
 		agent->applied = agent->view ? agent->view->revision : 0;
 		write_names(agent);
 		tell_guard(agent);
+		if (!agent->desired->fw.underlay_locked)
+			underlay_restore_pickup(agent);
 	}
 	return r;
 }

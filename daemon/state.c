@@ -34,6 +34,7 @@ static const struct row {
 	[STATE_SEEN] = {"seen.txt", 16 * MEBIBYTE, false},
 	[STATE_FLOOR] = {"floor.txt", SMALL, false},
 	[STATE_LOCAL] = {"local.txt", SMALL, false},
+	[STATE_LOOSE] = {"tcp-loose", SMALL, false},
 	[STATE_GUARD] = {GUARD_FILE, GUARD_FILE_MAX, false},
 	[STATE_INTERFACE] = {"interface", SMALL, false},
 	[STATE_DOWN] = {"down", SMALL, false},

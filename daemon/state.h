@@ -28,6 +28,7 @@ enum state_file {
 	STATE_SEEN,	  /* seen.txt */
 	STATE_FLOOR,	  /* floor.txt */
 	STATE_LOCAL,	  /* local.txt */
+	STATE_LOOSE,	  /* tcp-loose: what nf_conntrack_tcp_loose was before the lock */
 	STATE_GUARD,	  /* guard.txt: what sortie-guard loads */
 	STATE_INTERFACE,  /* interface: the name that we created; there before the interface is */
 	STATE_DOWN,	  /* down: lowered by `sortie down`; empty, its presence says it */

@@ -6,12 +6,15 @@
 #include "common/log.h"
 #include "daemon/agent.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FLOWS_MAX 4096
+#define TCP_LOOSE "/proc/sys/net/netfilter/nf_conntrack_tcp_loose"
 
 static bool served(const struct fw_desired *fw, const struct flow *flow)
 {
@@ -78,4 +81,44 @@ bool underlay_examine(struct agent *agent, const struct desired *desired)
 		log_warning("enforce pending: the underlay only records, because it would cut %s%s",
 			    agent->pending[0], agent->n_pending > 1 ? " and others" : "");
 	return agent->n_pending == 0;
+}
+
+/* ---- nf_conntrack_tcp_loose ---- */
+
+static int write_pickup(const char *value)
+{
+	_cleanup_(closep) int fd = open(TCP_LOOSE, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, value, 1) != 1 ? -errno : 0;
+}
+
+void underlay_remember_pickup(struct agent *agent)
+{
+	_cleanup_(closep) int fd = open(TCP_LOOSE, O_RDONLY | O_CLOEXEC);
+	struct err err = {0};
+	char value = '1'; /* the kernel's own, where conntrack is not loaded yet */
+
+	if (state_has(agent->state, STATE_LOOSE) || (fd >= 0 && read(fd, &value, 1) != 1) ||
+	    value == '0')
+		return;
+	if (state_save(agent->state, STATE_LOOSE, &value, 1, &err) < 0)
+		log_warning("%s", err.text);
+}
+
+void underlay_restore_pickup(struct agent *agent)
+{
+	_cleanup_(freep) char *value = NULL;
+	struct err err = {0};
+	size_t length = 0;
+	int r;
+
+	if (!state_has(agent->state, STATE_LOOSE))
+		return;
+	r = state_load(agent->state, STATE_LOOSE, &value, &length, &err);
+	if (r == 0 && length > 0)
+		r = write_pickup(value);
+	if (r == 0)
+		r = state_remove(agent->state, STATE_LOOSE, &err);
+	if (r < 0)
+		log_warning("set " TCP_LOOSE " back: %s", err.text[0] ? err.text : strerror(-r));
 }

@@ -82,6 +82,8 @@ check "lock: asked for with a confirmation" lock
 check "lock: it says what to do" grep -q "run .sortie confirm." "$T/old.out"
 check "lock: both connections are cut" wait_for 5 eval 'stands 4 && stands 6'
 check "lock: nobody comes in" shut
+loose() { [[ $(on db cat /proc/sys/net/netfilter/nf_conntrack_tcp_loose) == "$1" ]]; }
+check "lock: conntrack picks up nothing" loose 0
 check "lock: it is none for the next boot" grep -qx "locked 0" "$T/db/guard.txt"
 check "lock: status says that it waits" warns "undone in [0-9]* s unless"
 in_old_login "$(cli db) confirm"
@@ -92,6 +94,7 @@ refused "lock: nor may a service: exit 1" 1 "older than the lock, or none" at db
 check "lock: a rule is taken away meanwhile" policy tcp/5432
 check "undone: the connections come back" wait_for 30 eval 'moves 4 && moves 6'
 check "undone: others come in" wait_for 5 knocks
+check "undone: conntrack may pick up again" loose 1
 check "undone: status says why" warns "nobody confirmed it"
 overlay_db=$(overlay db 6)
 check "undone: what policy allows works" wait_for 15 reaches web "$overlay_db" tcp/5432
@@ -122,6 +125,8 @@ check "confirm: and for the next boot" grep -qx "locked 1" "$T/db/guard.txt"
 check "confirm: and over a restart" eval 'locked && shut'
 check "a lock that stands needs no confirmation" eval '[[ $(at db mode enforce --confirm 60s | tail -n 1) == "mode enforce" ]]'
 kill "${INBOUND[@]}" 2>/dev/null
+check "leaves" eval 'loose 0 && at db leave'
+check "left: conntrack is as it was" loose 1
 exec 7>&-
 sites_end
 finish
