@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The Debian package in a guest with systemd and the kernel's WireGuard: installed, enrolled with a hub outside, upgraded
-# under traffic, rebooted, removed, purged. KERNEL=6.12 for the other kernel.
+# under traffic, rebooted BOOTS (1) times with somebody knocking from power-on, removed, purged. KERNEL=6.12 for the
+# other kernel.
 #
 #     hub --- internet (bridge) --- monitor (a workload on this machine)
 #                    |
@@ -101,14 +102,47 @@ stream "the agent killed" guest 'kill -9 $(systemctl show -P MainPID sortied)'
 check "systemd starts it anew" wait_for 20 is_active sortied
 took kill
 
-# --- rebooted
-check "the guest reboots" guest_reboot
-took down
-check "its boot ends well" guest_up 120
-check "monitor reaches it again, IPv4" wait_for 60 answers "$IP4"
-check "monitor reaches it again, IPv6" wait_for 60 answers "$IP6"
-check "no unit failed" eval '[[ -z $(guest "systemctl --failed --no-legend") ]]'
-took reboot
+# --- rebooted: a listener on all addresses from early in the boot, and knocks at it from before the guest has power
+guest "printf '[Unit]\\nDefaultDependencies=no\\nAfter=local-fs.target\\nBefore=network-pre.target\\n[Service]\\nExecStart=/host$ROOT/tests/tools/probe.py serve guest tcp/8080 udp/8080\\n[Install]\\nWantedBy=sysinit.target\\n' \
+	>/etc/systemd/system/listener.service; systemctl daemon-reload; systemctl --quiet enable --now listener"
+knock() { # the guest's own packets are kept in $T/knock.pcap, but neighbour discovery, MLD and the tunnel
+	nsenter -t "${PIDS[internet]}" -n -m -- tcpdump -Z root -q -U -i guest -w "$T/knock.pcap" "ether src 52:54:00:00:00:41 and not arp
+		and not (icmp6 and ip6[40] >= 130 and ip6[40] <= 136) and not (ip6 and ip6[6] = 0 and ip6[40] = 58)
+		and not (udp and dst port $HUB_PORT)" >"$T/tcpdump" 2>&1 &
+	KNOCKERS=($!)
+	wait_for 10 grep -q listening "$T/tcpdump"
+	nsenter -t "${PIDS[internet]}" -n -m -- "$ROOT/tests/tools/knock.py" 8080 192.0.2.41 2001:db8::41 >"$T/knocked" &
+	KNOCKERS+=($!)
+}
+knock_end() {
+	kill "${KNOCKERS[1]}" && wait "${KNOCKERS[1]}"
+	kill "${KNOCKERS[0]}" && wait "${KNOCKERS[0]}"
+}
+answered() { tcpdump -n -r "$T/knock.pcap" 2>/dev/null; }
+said_nothing() { [[ -z $(answered) ]] || { answered | head -n 5; return 1; }; }
+locked() { guest "sortie status --json" | grep -q '"enforce_pending": false' && guest "cat /var/lib/sortie/guard.txt" | grep -qx "locked 1"; }
+check "the underlay is locked" wait_for 60 locked
+for ((boot = 1; boot <= ${BOOTS:-1}; boot++)); do
+	knock
+	check "boot $boot: the guest reboots" guest_reboot
+	took down
+	check "boot $boot: it ends well" guest_up 120
+	check "boot $boot: monitor reaches it again, IPv4" wait_for 60 answers "$IP4"
+	check "boot $boot: monitor reaches it again, IPv6" wait_for 60 answers "$IP6"
+	check "boot $boot: no unit failed" eval '[[ -z $(guest "systemctl --failed --no-legend") ]]'
+	check "boot $boot: the listener listens" eval '[[ $(guest "ss -Hltn sport = 8080 | wc -l") -ge 1 ]]'
+	knock_end
+	check "boot $boot: nobody was answered ($(<"$T/knocked"))" said_nothing
+	took reboot
+done
+# What it would have seen: no lock, an answer.
+guest "systemctl stop sortied && nft delete table inet sortie"
+knock
+sleep 3
+knock_end
+check_not "without the lock knocks are answered" said_nothing
+guest "systemctl start sortied"
+guest "systemctl --quiet disable --now listener; rm /etc/systemd/system/listener.service; systemctl daemon-reload"
 
 # --- removed, installed again, purged
 check "is removed" guest "dpkg -r sortie"
@@ -127,6 +161,26 @@ files >"$T/after"
 check "no file that was not there before" eval '! diff "$T/before" "$T/after" | grep "^>"'
 check "the same files as before" eval 'diff "$T/before" "$T/after"'
 took purge
+
+# --- a hub in the guest
+check "a hub: installs" guest "DEBIAN_FRONTEND=noninteractive dpkg -i /host$OLD_DEB && sortie-control init --network other --endpoint 192.0.2.41:51820"
+guest "echo 'SORTIE_RELAY_OPTIONS=--interface eth0 --port 51820' >/etc/sortie/relay.env"
+check "relay and control plane start" guest "systemctl start sortie-relay-load sortie-control"
+check "the relay is pinned" guest "test -e /sys/fs/bpf/sortie/layout"
+check "the control plane answers" guest "sortie identity list"
+check "it writes the relay's maps" eval '! guest "journalctl -q -u sortie-control -p warning" | grep .'
+check "it keeps CAP_NET_ADMIN and nothing else" eval '[[ $(guest "grep CapEff /proc/\$(systemctl show -P MainPID sortie-control)/status") == *0000000000001000 ]]'
+check "its signer is nobody's user but its own" eval '[[ $(guest "ps -o user:20= -C sortie-sign") == sortie-sign ]]'
+interface=$(index)
+guest "systemctl kill -s KILL --kill-who=main sortie-control; head -c 65536 /dev/zero | tr '\\0' x | dd of=/var/lib/sortie-control/control.db bs=4096 seek=1 conv=notrunc status=none"
+check "an upgrade with a damaged database succeeds" guest "DEBIAN_FRONTEND=noninteractive dpkg -i /host$NEW_DEB"
+damage_told() { guest "journalctl -q -u sortie-control" | grep -q "damaged"; }
+check "and its log says what is wrong" wait_for 20 damage_told
+check "the hub stands as it was" test "$(index)" = "$interface"
+check "a hub is purged" guest "dpkg -P sortie"
+check "nothing of it in the kernel" eval '[[ -z $(guest "nft list tables; ip -o link show type wireguard; ls /sys/fs/bpf") ]]'
+check "no keys" eval '! guest "ls -d /var/lib/sortie*" 2>&1 | grep "^/"'
+took hub
 guest_off
 sites_end
 finish
