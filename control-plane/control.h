@@ -86,6 +86,9 @@ int control_remove(const struct control_options *options, struct err *err);
 /* control_tick.c: makes hub, listeners and relay stand as they should; the first time errors are the caller's. */
 int control_make_hub(struct control *control, struct err *err);
 int control_start_ticking(struct control *control);
+void control_tend_relay(
+	struct control
+		*control); /* opens its maps, or others that took their place, and feeds them */
 void control_news(struct control *control); /* relay and polls, before the loop waits again */
 
 /* ---- after a commit ---- */

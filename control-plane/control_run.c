@@ -258,6 +258,9 @@ static int start(struct control *control, struct err *err)
 		r = control_make_hub(control, err);
 	if (r == 0)
 		r = sandbox_enter(err);
+	/* before anybody hears the boot id, which changes where these are not the maps of the last run */
+	if (r == 0)
+		control_tend_relay(control);
 	return r;
 }
 

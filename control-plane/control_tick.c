@@ -338,7 +338,7 @@ static void end_rules(struct control *control, int64_t now)
 	control_news(control);
 }
 
-static void tend_relay(struct control *control)
+void control_tend_relay(struct control *control)
 {
 	if (!control->options->bpffs_dir)
 		return;
@@ -367,7 +367,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 		heal_hub(control);
 	check_filter(control, now);
 	end_rules(control, now);
-	tend_relay(control);
+	control_tend_relay(control);
 	save_endpoints(control, now);
 	return 0;
 }

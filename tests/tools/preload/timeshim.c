@@ -34,7 +34,7 @@ static __attribute__((constructor)) void open_shifts(void)
 
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
-	static int (*real)(clockid_t clock, struct timespec *now);
+	static int (*real)(clockid_t clock, struct timespec * now);
 	int r;
 
 	if (!real)
