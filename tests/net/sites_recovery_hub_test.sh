@@ -47,10 +47,8 @@ unharmed "control plane killed"
 watch_all
 sleep 1
 relay_lost() {
-	on hub tc qdisc del dev eth0 clsact
-	on hub ip link set dev eth0 xdp off
-	rm -rf "${T:?}"/bpf/*
-} 2>/dev/null
+	on hub "$B/sortie-relay-load" --unload --bpffs "$T/bpf" 2>/dev/null
+}
 since=$(now)
 relay_lost
 on hub "$B/sortie-relay-load" --interface eth0 --bpffs "$T/bpf" --port $HUB_PORT 2>/dev/null || fail "the relay is loaded anew"
