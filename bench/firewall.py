@@ -16,6 +16,7 @@ RUN_MS = os.environ.get("BENCH_MS", "250")
 PACKETS, SIZE = "30016", "46"
 PACKET_QUADS = 30
 GOAL = 0.95
+BACKEND, LAST = os.environ["BACKEND"], os.environ["LAST"]
 
 
 class Bed:
@@ -39,7 +40,7 @@ class Bed:
 
     def throughput(self, on, address):
         self.switch(on)
-        rate = self.run("tcp", *self.hosts, "0", "1", address, RUN_MS)[0]
+        rate = self.run("tcp", *self.hosts, "0", LAST, address, RUN_MS)[0]
         self.rates[on].append(rate * 8 / 1e6)
         return rate
 
@@ -62,7 +63,7 @@ def path(bed, rules):
     verdict = at_least(bounds, GOAL, beside)
     print(f"{rules} rule{'s' * (rules != '1')}: {text(bounds)} of the path without, null run {text(beside)}, {len(ratios)} quads of 4 x {RUN_MS} ms, {len(null)} null: {verdict}; "
           f"Mbit/s with {statistics.median(bed.rates[True]):.0f}, without {statistics.median(bed.rates[False]):.0f}")
-    row(f"firewall-{rules}", round(bounds[0], 4), "x", f"wireguard-go with the table dormant; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
+    row(f"firewall-{rules}", round(bounds[0], 4), "x", f"{BACKEND} with the table dormant; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
         f"null {beside[1]:.3f} to {beside[2]:.3f}: {verdict}", f">= {GOAL}", QUADS)
     return 1 if verdict == "fails" else 0
 

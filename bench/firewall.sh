@@ -1,9 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Rows firewall-1, firewall-1000: TCP over wireguard-go between two hosts, one on each core, with our table (mode enforce, underlay
-# closed; 1 and 1,000 rules) against the same path with the table dormant. A B B A quads of four short runs, IPv4 and IPv6
-# in turn; among them half as many quads in which nothing is switched. The row holds where the interval's lower end reaches the
-# goal and the null run's interval lies within 0.98 to 1.02; else it is undecided. BENCH_QUADS (60), BENCH_MS (250) a run.
+# Rows firewall-1, firewall-1000: TCP through WireGuard between two hosts, one on each core, with our table (mode enforce,
+# underlay closed; 1 and 1,000 rules) against the same path with the table dormant: without it nothing on these hosts asks
+# conntrack either. WireGuard is the kernel's where it has one, else wireguard-go. A B B A quads of four short runs, IPv4 and
+# IPv6 in turn; among them half as many quads in which nothing is switched. The row holds where the interval's lower end
+# reaches the goal and the null run's interval lies within 0.98 to 1.02; else it is undecided, or fails where the interval lies
+# below the goal by more than the null run's error. CONNTRACK=1: the path without has conntrack too, as on every host where
+# Docker, ufw or a stateful firewall runs. BENCH_QUADS (60), BENCH_MS (250) a run; RULES picks rows, PACKET= leaves the next one out.
 # Row firewall-ns: what both tables on a packet's way (out of one host, into the other) cost it, over a plain wire, all on one
 # core, 1,000 rules: no WireGuard, whose noise is greater. See bench/firewall.py.
 source "$(dirname "$0")/../tests/net/lib.sh"
@@ -28,13 +31,17 @@ host b
 wire a eth0 b eth0
 addr a eth0 192.0.2.1/24
 addr b eth0 192.0.2.2/24
-declare -A CORE=([a]=0 [b]=1) OWN4=([a]=$ME4 [b]=$GOOD4) OWN6=([a]=$ME6 [b]=$GOOD6)
+LAST=$(($(nproc) - 1)) # where there is one core only, both ends share it
+declare -A CORE=([a]=0 [b]=$LAST) OWN4=([a]=$ME4 [b]=$GOOD4) OWN6=([a]=$ME6 [b]=$GOOD6) UNDERLAY=([a]=192.0.2.1 [b]=192.0.2.2)
+BACKEND=wireguard-go
+! ip link add wgprobe type wireguard 2>/dev/null || BACKEND="kernel WireGuard"
+export BACKEND LAST
 for h in a b; do (umask 077 && wg genkey >"$T/$h.key"); done
 for h in a b; do
 	o=$([[ $h == a ]] && echo b || echo a)
-	on "$h" taskset -c "${CORE[$h]}" wireguard-go sortie0 >/dev/null 2>&1
+	on "$h" ip link add sortie0 type wireguard 2>/dev/null || on "$h" taskset -c "${CORE[$h]}" wireguard-go sortie0 >/dev/null 2>&1
 	on "$h" wg set sortie0 private-key "$T/$h.key" listen-port 51820 peer "$(wg pubkey <"$T/$o.key")" \
-		allowed-ips "${OWN4[$o]}/32,${OWN6[$o]}/128" endpoint "192.0.2.$((CORE[$o] + 1)):51820"
+		allowed-ips "${OWN4[$o]}/32,${OWN6[$o]}/128" endpoint "${UNDERLAY[$o]}:51820"
 	on "$h" ip link set sortie0 mtu 1280 up
 	overlay_addr "$h" "${OWN4[$h]}" "${OWN6[$h]}"
 	on "$h" ip route add "$OVERLAY4" dev sortie0
@@ -56,6 +63,13 @@ filter() {
 		--hub4 "$HUB4" --hub6 "$HUB6" --hub 192.0.2.1:51820 --hub 192.0.2.2:51820 --listen-port 51820 --mode enforce --underlay-locked \
 		--policy "$T/$2.yaml" --inventory "$T/inventory.json"
 }
+if [[ -n ${CONNTRACK:-} ]]; then
+	for h in a b; do
+		on "$h" nft 'table inet stateful { chain in { type filter hook prerouting priority 0; ct state invalid drop; }
+			chain out { type filter hook output priority 0; ct state invalid drop; }; }'
+	done
+	BACKEND+=" and conntrack"
+fi
 for rules in ${RULES:-1 1000}; do
 	for h in a b; do filter "$h" "$rules"; done
 	"$ROOT/bench/firewall.py" path "$rules" "$program" "${PIDS[a]}" "${PIDS[b]}" "$GOOD4" "$GOOD6"

@@ -19,7 +19,7 @@ def difference(a1, b1, b2, a2):
 
 
 def quad(measure, a, b, combine=ratio):
-    """measure(x) makes one measurement of x; the order changes from quad to quad no drift's sign."""
+    """measure(x) makes one measurement of x."""
     return combine(measure(a), measure(b), measure(b), measure(a))
 
 
@@ -31,11 +31,11 @@ def interval(values, seed=1):
 
 
 def at_least(bounds, goal, null=None):
-    """holds, fails, or undecided: the interval decides, and only beside a null run that shows 1."""
+    """The interval decides: holds only beside a null run that shows 1, fails only where no null run's error explains it."""
     _, low, high = bounds
-    if null and not (0.98 <= null[1] and null[2] <= 1.02):
-        return "undecided"
-    return "holds" if low >= goal else "fails" if high < goal else "undecided"
+    if high / min(1.0, null[1] if null else 1.0) < goal:
+        return "fails"
+    return "holds" if low >= goal and (not null or (0.98 <= null[1] and null[2] <= 1.02)) else "undecided"
 
 
 def text(bounds, digits=3):
