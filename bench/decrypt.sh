@@ -25,10 +25,10 @@ for h in hub a b; do
 	host "$h"
 	(umask 077 && wg genkey >"$T/$h.key")
 done
-wire hub a a eth0
-wire hub b b eth0
-addr hub a 198.18.1.1/24
-addr hub b 198.18.2.1/24
+wire hub to-a a eth0
+wire hub to-b b eth0
+addr hub to-a 198.18.1.1/24
+addr hub to-b 198.18.2.1/24
 addr a eth0 198.18.1.2/24
 addr b eth0 198.18.2.2/24
 public() { wg pubkey <"$T/$1.key"; }
