@@ -753,7 +753,8 @@ static void test_enroll(void **state)
 	answer_problem(ROUTE_LOCAL_ENROLL, "token-used", "the token was used by another host");
 	assert_int_equal(run(AGENT "enroll --token file:%s/t", local_path, folder),
 			 EXIT_NOT_ENROLLED);
-	assert_string_equal(errors, "sortie enroll: the token was used by another host (token-used)\n");
+	assert_string_equal(errors,
+			    "sortie enroll: the token was used by another host (token-used)\n");
 
 	/* a typo is found before the agent hears of it */
 	unlink(in_folder("request.", "localEnroll"));
