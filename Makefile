@@ -140,7 +140,7 @@ build/fuzz/%: tests/fuzz/%.c $(foreach f,$(FOLDERS),$(call folder_sources,$(f)))
 	$(Q)$(CLANG) -std=gnu17 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
 		-I. -Ibuild -D_GNU_SOURCE -DSORTIE_VERSION='"$(VERSION)"' $(PKG_CFLAGS) -o $@ $(filter %.c,$^) $(ALL_LIBS)
 
-check: all $(UNIT_TESTS) $(TEST_TOOLS)	## every test: unit, fuzz corpus, namespaces, real kernels
+check: all $(UNIT_TESTS) $(TEST_TOOLS) $(addprefix $(B)/tests/fuzz/,$(FUZZERS))	## every test: unit, fuzz corpus, namespaces, real kernels
 	$(Q)tests/run unit fuzz packaging net oracle vm
 
 check-unit: $(UNIT_TESTS)	## pure tests, seconds
