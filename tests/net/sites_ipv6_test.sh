@@ -48,6 +48,14 @@ check "IPv4: packets of 1280 bytes pass" on web ping -4 -M do -s $((1280 - 28)) 
 check "IPv6: packets of 1280 bytes pass" on web ping -6 -M do -s $((1280 - 48)) -c 5 -i 0.05 -W 2 "${V6[db]}"
 check_not "IPv4: 1281 bytes do not fit" on web ping -4 -M do -s $((1281 - 28)) -c 1 -W 2 "${V4[db]}"
 check_not "IPv6: 1281 bytes do not fit" on web ping -6 -M do -s $((1281 - 48)) -c 1 -W 2 "${V6[db]}"
+for mtu in 1460 1400; do
+	on web ip link set eth0 mtu $mtu
+	on internet ip link set web mtu $mtu
+	check "leg of $mtu: IPv4: packets of 1280 bytes pass" on web ping -q -4 -M do -s $((1280 - 28)) -c 3 -i 0.05 -W 2 "${V4[db]}"
+	check "leg of $mtu: IPv6: packets of 1280 bytes pass" on web ping -q -6 -M do -s $((1280 - 48)) -c 3 -i 0.05 -W 2 "${V6[db]}"
+done
+on web ip link set eth0 mtu 1500
+on internet ip link set web mtu 1500
 fragments() { on hub tcpdump -nr "$T/hub.pcap" 'ip6[6] == 44' 2>/dev/null | wc -l; }
 on hub tcpdump -i eth0 -U -w "$T/hub.pcap" >/dev/null 2>&1 &
 wait_for 10 test -s "$T/hub.pcap"
