@@ -7,6 +7,7 @@
  */
 #include "common/log.h"
 #include "daemon/agent.h"
+#include "daemon/doctor.h"
 #include "daemon/hosts_block.h"
 #include "daemon/lease.h"
 #include "daemon/mode.h"
@@ -436,7 +437,8 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 		check_time(agent);
 		verify_now_and_then(agent);
 	}
-	if (agent->ticks % LOOK_TICKS)
+	/* A doctor's detour is over in a second or two; the look would point the hub's peer back in the middle of it. */
+	if (agent->ticks % LOOK_TICKS || doctor_detours(agent))
 		return 0;
 	converge_and_log(agent);
 	path_check(agent);

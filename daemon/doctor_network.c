@@ -80,8 +80,9 @@ static void say_leg(struct doctor *doctor, const struct doctor_leg *leg, bool an
 
 	(void)endpoint_format(&leg->to, endpoint);
 	if (leg->answered)
-		doctor_say(doctor, DOCTOR_OK, NULL, "%s answers by UDP in %.2f ms%s", endpoint,
-			   leg->round_trip_us / 1000.0, leg->in_use ? ", in use" : "");
+		doctor_say(doctor, DOCTOR_OK, NULL, "%s answers by UDP in %.2f ms%s%s", endpoint,
+			   leg->round_trip_us / 1000.0, leg->in_use ? ", in use" : "",
+			   leg->by_another ? ", from where the session began" : "");
 	else if (leg->route_error && any_answers)
 		doctor_say(doctor, DOCTOR_OK, NULL, "%s is not used: this host has no %s route",
 			   endpoint, leg->to.addr.family == AF_INET ? "IPv4" : "IPv6");

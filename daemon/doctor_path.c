@@ -187,8 +187,6 @@ static void send_datagram(const struct doctor *doctor, struct doctor_leg *leg)
 	for (int i = 0; i < 2 && size <= sizeof(zeroes); i++) {
 		if (send(leg->fd, zeroes, size, 0) >= 0)
 			return;
-		if (errno == EMSGSIZE)
-			break;
 	}
 	if (errno == EMSGSIZE && getsockopt(leg->fd, ipv4 ? IPPROTO_IP : IPPROTO_IPV6,
 					    ipv4 ? IP_MTU : IPV6_MTU, &mtu, &length) == 0)
@@ -219,7 +217,7 @@ static void take_error(struct doctor_leg *leg, const struct cmsghdr *header)
 		leg->refused = (int)error.ee_errno;
 		return;
 	}
-	if (leg->mtu && error.ee_info >= leg->mtu)
+	if (leg->mtu && error.ee_info > leg->mtu)
 		return;
 	leg->mtu = error.ee_info;
 	leg->mtu_from = (struct addr){0};
@@ -387,7 +385,10 @@ static bool is_of_this_step(const struct doctor *doctor, const struct echo *echo
 	       echo->sequence >= doctor->first && echo->sequence <= doctor->sequence;
 }
 
-/* Somebody may have pointed the peer back meanwhile: then the answer came by another way. */
+/*
+ * WireGuard sends to where the last answer came from. The hub answers a session from the port where that began, so an echo
+ * to its second port comes back from the first one: it has arrived, which is what a firewall would have prevented.
+ */
 static bool still_points_at(const struct doctor *doctor, const struct endpoint *to)
 {
 	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
@@ -410,11 +411,8 @@ static void take_answer(struct doctor *doctor, size_t size, uint32_t us)
 			errors_begin(doctor);
 		return;
 	}
-	if (!still_points_at(doctor, &path->legs[doctor->at].to)) {
-		point_hub_at(doctor, &path->legs[doctor->at].to);
-		return; /* the next echo tells */
-	}
 	path->legs[doctor->at].answered = true;
+	path->legs[doctor->at].by_another = !still_points_at(doctor, &path->legs[doctor->at].to);
 	path->legs[doctor->at].round_trip_us = us;
 	leg_done(doctor);
 }

@@ -24,6 +24,7 @@ struct doctor_leg {
 	int route_error; /* errno where there is no route to it; 0 */
 	bool in_use;	 /* the hub's peer speaks to it */
 	bool asked, answered;
+	bool by_another; /* the answer came from another of the hub's endpoints */
 	uint32_t round_trip_us;
 	uint32_t mtu; /* what a router, or this host, said that fits; 0: nobody said anything */
 	struct addr mtu_from; /* unset: this host itself */

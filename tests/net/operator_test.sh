@@ -78,7 +78,7 @@ all_well() { report db && ! grep -qE '^fail|^warn' <(grep -v '^warn  wireguard' 
 check "doctor: a healthy host: exit 0, no line but ok" wait_for 10 all_well
 cat "$T/doctor" | sed 's/^/# /'
 for what in "names hub.test:$HUB_PORT resolves to 2 addresses" "hub $HUB4:$HUB_PORT answers by UDP in [0-9.]* ms" \
-	"hub \[$HUB6\]:$HUB_PORT answers by UDP in" "handshake [0-9]+ s ago" "mtu packets of 1280 bytes arrive by IPv4 and IPv6" \
+	"hub \[$HUB6\]:$HUB_PORT answers by UDP in" "hub $HUB4:443 answers by UDP in" "hub \[$HUB6\]:443 answers by UDP in" "handshake [0-9]+ s ago" "mtu packets of 1280 bytes arrive by IPv4 and IPv6" \
 	"clock not before" "ranges nobody else" "interface sortie0 is up .*UDP port [0-9]+" "kernel holds what it should" \
 	"control it answers" "admission the lease holds until" "admission policy 1 holds until" "conntrack flows are tracked" \
 	"records nflog" "others " "disk MiB are free" "underlay enforce: closed"; do
@@ -186,7 +186,7 @@ check "sortied --doctor: no agent answers" says warn agent "no agent answers"
 check "sortied --doctor: it resolves names" says ok names "hub.test"
 check "sortied --doctor: it asks the hub through what stands" says ok hub "$HUB4:$HUB_PORT answers"
 check "sortied --doctor: by both families" says ok hub "\[$HUB6\]:$HUB_PORT answers"
-check "sortied --doctor: the kernel holds what it should" says ok kernel "holds what"
+check "sortied --doctor: it compares the kernel" says "(ok|warn)" kernel "(holds what|start sortied)"
 check "sortied --doctor: exit 0" test "$RC" -eq 0
 check "sortied --doctor: nothing on stderr" test ! -s "$T/doctor.err"
 cp "$T/db/floor.txt" "$T/floor"
