@@ -46,9 +46,11 @@ beside_up() {
 	local h
 	for h in web db; do V4[$h]=$(overlay "$h" 4) V6[$h]=$(overlay "$h" 6); done
 	check "before: what policy allows works" wait_for 20 allowed
-	# From here on web is hostile: only db's rules stand between it and db.
-	kill -STOP "${AGENTS[web]}"
-	on web nft delete table inet sortie
+	# From here on web is hostile: only db's rules stand between it and db. Where the agent owned the table it is ownerless now.
+	kill -KILL "${AGENTS[web]}"
+	wait "${AGENTS[web]}" 2>/dev/null
+	unset "AGENTS[web]"
+	wait_for 5 on web nft delete table inet sortie
 	check "before: what it does not is denied" denied
 }
 

