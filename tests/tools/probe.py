@@ -43,7 +43,7 @@ def serve_connection(name, connection):
     with connection:
         try:
             connection.settimeout(30)
-            line = connection.recv(200)
+            line = connection.recv(200).split(b"\n")[0]  # what follows may have come with it
             if line.startswith(b"SEND"):
                 until = time.monotonic() + float(line.split()[1])
                 while time.monotonic() < until:
@@ -211,11 +211,10 @@ def stream(kind, address, port, seconds, path):
         s.settimeout(10)
         s.connect((address, port))
         if kind == "recv":
-            s.sendall(b"SEND %s" % seconds.encode())
+            s.sendall(b"SEND %s\n" % seconds.encode())
             note_stream(s, float(seconds), path)
             return
-        s.sendall(b"RECV %s %s" % (seconds.encode(), path.encode()))
-        time.sleep(0.1)
+        s.sendall(b"RECV %s %s\n" % (seconds.encode(), path.encode()))
         until = time.monotonic() + float(seconds)
         try:
             while time.monotonic() < until:
