@@ -161,26 +161,6 @@ files >"$T/after"
 check "no file that was not there before" eval '! diff "$T/before" "$T/after" | grep "^>"'
 check "the same files as before" eval 'diff "$T/before" "$T/after"'
 took purge
-
-# --- a hub in the guest
-check "a hub: installs" guest "DEBIAN_FRONTEND=noninteractive dpkg -i /host$OLD_DEB && sortie-control init --network other --endpoint 192.0.2.41:51820"
-guest "echo 'SORTIE_RELAY_OPTIONS=--interface eth0 --port 51820' >/etc/sortie/relay.env"
-check "relay and control plane start" guest "systemctl start sortie-relay-load sortie-control"
-check "the relay is pinned" guest "test -e /sys/fs/bpf/sortie/layout"
-check "the control plane answers" guest "sortie identity list"
-check "it writes the relay's maps" eval '! guest "journalctl -q -u sortie-control -p warning" | grep .'
-check "it keeps CAP_NET_ADMIN and nothing else" eval '[[ $(guest "grep CapEff /proc/\$(systemctl show -P MainPID sortie-control)/status") == *0000000000001000 ]]'
-check "its signer is nobody's user but its own" eval '[[ $(guest "ps -o user:20= -C sortie-sign") == sortie-sign ]]'
-interface=$(index)
-guest "systemctl stop sortie-control; head -c 65536 /dev/zero | tr '\\0' x | dd of=/var/lib/sortie-control/control.db bs=4096 seek=1 conv=notrunc status=none; systemctl start --no-block sortie-control"
-check "an upgrade with a damaged database succeeds" guest "DEBIAN_FRONTEND=noninteractive dpkg -i /host$NEW_DEB"
-damage_told() { guest "journalctl -q -u sortie-control" | grep -qE "damaged|malformed"; }
-check "and its log says what is wrong" wait_for 20 damage_told
-check "the hub stands as it was" test "$(index)" = "$interface"
-check "a hub is purged" guest "dpkg -P sortie"
-check "nothing of it in the kernel" eval '[[ -z $(guest "nft list tables; ip -o link show type wireguard; ls /sys/fs/bpf") ]]'
-check "no keys" eval '! guest "ls -d /var/lib/sortie*" 2>&1 | grep "^/"'
-took hub
 guest_off
 sites_end
 finish
