@@ -505,8 +505,9 @@ static void test_plan_differences(void **data)
 		"route remove 10.77.8.0/24 dev sortie0\n",
 		"wireguard sortie0 peers +0 -1\n",
 		"wireguard sortie0 peers +1 -0\n",
-		"adopt running connections\nfirewall change elements +0 -2 leases 0 chains 1\n"
-		"adopt running connections\n",
+		("adopt running connections\n"
+		 "firewall change elements +0 -2 leases 0 chains 1\n"
+		 "adopt running connections\n"),
 		"names\n",
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
