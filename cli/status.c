@@ -141,7 +141,9 @@ static void print_agent(const struct local_status *status)
 	print_first_line(status, now);
 	print_self(status, now);
 	if (status->enforce_pending)
-		puts("enforce is pending: the underlay only records, because these connections would be cut:");
+		puts(status->n_pending
+			     ? "enforce is pending: the underlay only records, because these connections would be cut:"
+			     : "enforce is pending: the underlay only records");
 	print_lines("  pending", status->pending, status->n_pending);
 	print_counters(&status->counters);
 	print_foreign(status);

@@ -5,6 +5,7 @@
  */
 #include "control-plane/hub.h"
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include "firewall/firewall.h"
@@ -327,11 +328,29 @@ static int is_ours(const char *ifname, const struct key *public_key)
 	return key_equal(&device->public_key, public_key) ? 0 : -EEXIST;
 }
 
+/* A hub that goes on under another name must not lose its filter. */
+static int refuse_other_name(const struct key *public_key, struct err *err)
+{
+	struct if_nameindex *names = if_nameindex();
+	int r = names ? 0 : -errno;
+
+	for (size_t i = 0; r == 0 && names[i].if_name; i++)
+		if (is_ours(names[i].if_name, public_key) == 0)
+			r = err_code(err, -EEXIST,
+				     "this hub's interface is %s: name it with --interface",
+				     names[i].if_name);
+	if (names)
+		if_freenameindex(names);
+	return r;
+}
+
 int hub_remove(const char *ifname, const struct key *public_key, struct err *err)
 {
 	_cleanup_(firewall_closep) struct firewall *firewall = NULL;
 	int r = is_ours(ifname, public_key);
 
+	if (r == -ENODEV && refuse_other_name(public_key, err) < 0)
+		return -EEXIST;
 	if (r == 0)
 		r = wg_destroy(ifname);
 	if (r < 0 && r != -ENODEV)

@@ -11,11 +11,25 @@ static bool is_real(const struct hub_watch *watch, const struct wg_peer *peer)
 	return endpoint_equal(&peer->endpoint, &watch->seen) && peer->rx_bytes > watch->rx_bytes;
 }
 
+#define CALLED_NOW (-1)
+
+/* The first handshake after a call is the hub's own, the next one counts. */
+static void note_session(struct hub_watch *watch, const struct wg_peer *peer)
+{
+	int64_t at = peer->last_handshake_at;
+
+	if (watch->called == CALLED_NOW && at && at != watch->handshake_at)
+		watch->called = at;
+	else if (watch->called > 0 && at > watch->called)
+		watch->called = 0;
+}
+
 bool hub_watch_look(struct hub_watch *watch, const struct wg_peer *peer, struct mono now)
 {
 	const struct hub_watch before = *watch;
 	bool real = is_real(watch, peer);
 
+	note_session(watch, peer);
 	if (real || watch->heard.us == 0)
 		watch->heard = now;
 	if (real) {
@@ -25,7 +39,7 @@ bool hub_watch_look(struct hub_watch *watch, const struct wg_peer *peer, struct 
 	watch->silent = mono_diff_ms(now, watch->heard) > HUB_WATCH_SILENT_SECONDS * 1000;
 	if (watch->silent)
 		watch->confirmed = (struct endpoint){0};
-	else if (real)
+	else if (real && watch->called == 0)
 		watch->confirmed = peer->endpoint;
 	watch->seen = peer->endpoint;
 	watch->handshake_at = peer->last_handshake_at;
@@ -41,6 +55,7 @@ void hub_watch_reset(struct hub_watch *watch)
 	watch->rx_bytes = 0;
 	watch->heard = (struct mono){0};
 	watch->fresh = true;
+	watch->called = 0;
 	watch->calls = 0;
 }
 
@@ -53,11 +68,12 @@ bool hub_watch_call(struct hub_watch *watch, struct mono now)
 	    mono_diff_ms(now, watch->heard) < (seconds << watch->calls) * 1000)
 		return false;
 	watch->calls++;
+	watch->called = CALLED_NOW;
 	return true;
 }
 
 bool hub_watch_doubts(const struct hub_watch *watch)
 {
-	return watch->handshake_at != 0 && addr_is_set(&watch->seen.addr) && !watch->silent &&
-	       !endpoint_equal(&watch->seen, &watch->confirmed);
+	return watch->called == 0 && watch->handshake_at != 0 && addr_is_set(&watch->seen.addr) &&
+	       !watch->silent && !endpoint_equal(&watch->seen, &watch->confirmed);
 }

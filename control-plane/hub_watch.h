@@ -27,7 +27,13 @@ struct hub_watch {
 	uint64_t rx_bytes;
 	struct mono heard; /* last sign of life; the first look counts as one */
 	bool silent;
-	bool fresh;	    /* nothing came since hub_watch_reset() */
+	bool fresh; /* nothing came since hub_watch_reset() */
+	/*
+	 * The hub began this session, so its WireGuard knows no timestamp of the peer's, and whoever repeats a recorded
+	 * initiation becomes its endpoint: nothing new is confirmed before the next handshake. 0: it did not; -1: called, no
+	 * handshake yet; else that handshake's time.
+	 */
+	int64_t called;
 	unsigned int calls; /* since it was heard */
 };
 

@@ -2,6 +2,7 @@
 /* The agent's life: where it stands when it starts, and the steps from one phase to the next. */
 #include "daemon/agent.h"
 #include "common/log.h"
+#include "daemon/beside.h"
 #include "daemon/doctor.h"
 #include "daemon/hosts_block.h"
 #include "daemon/mode.h"
@@ -36,6 +37,7 @@ void agent_done(struct agent *agent)
 	enroll_done(agent);
 	hubs_done(agent);
 	verify_done(agent);
+	beside_forget(agent);
 	sd_event_source_disable_unref(agent->confirm_timer);
 	sd_event_source_disable_unref(agent->nflog_source);
 	sd_event_source_disable_unref(agent->link_source);
@@ -140,6 +142,9 @@ int agent_start(struct agent *agent, struct err *err)
 		return 0;
 	}
 	/* Keys without a token are those of an enrolment that had not begun. */
+	agent->floor = (struct state_floor){0};
+	agent->down = false;
+	mode_forget(agent);
 	return state_clear(agent->state, err);
 }
 
@@ -294,5 +299,7 @@ int agent_remove(struct agent *agent, struct err *err)
 		r = kernel_remove(agent->kernel, ifname, err);
 	if (r == 0)
 		underlay_restore_pickup(agent);
+	if (r == 0 && agent->options.hosts_block)
+		r = hosts_block_write(agent->options.hosts_block, NULL, err);
 	return r;
 }

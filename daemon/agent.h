@@ -86,6 +86,15 @@ struct agent_verify {
 	sd_event_source *timer;
 };
 
+/* What other software's rules were found to drop: beside.c. */
+struct agent_beside {
+	struct foreign_finding *findings; /* owned */
+	size_t n;
+	uint32_t generation; /* of the ruleset then; 0: not known, look again */
+	const struct desired *of;
+	struct mono not_before;
+};
+
 /* Peers that were just added and may have missed our first handshake. */
 struct agent_contact {
 	unsigned int looks; /* still to come */
@@ -148,6 +157,7 @@ struct agent {
 	struct doctor *doctor; /* the examination that runs; NULL: none */
 	int doctor_fd;	       /* raw ICMPv6, opened before privileges went */
 	struct agent_verify verify;
+	struct agent_beside beside;
 	struct addr path_source; /* what this host sends to the hub from; unset: nothing yet */
 	struct flowlog *flowlog;
 	struct nflog *nflog;
@@ -201,6 +211,8 @@ int agent_watch(struct agent *agent, struct err *err); /* kernel events, denies,
 /* ---- verify.c: is the firewall still what was applied? ---- */
 int verify_start(struct agent *agent, struct err *err);
 void verify_now_and_then(struct agent *agent); /* each tick */
+uint32_t verify_generation(
+	struct agent *agent); /* how often anybody changed the ruleset; 0: not known */
 /* Around a change of our own. */
 void verify_before_own(struct agent *agent);
 void verify_after_own(struct agent *agent);

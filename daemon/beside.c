@@ -5,6 +5,8 @@
 #include <string.h>
 #include "netlink/link.h"
 
+#define PAUSE_FACTOR 10
+
 DEFINE_CLEANUP(if_freenameindex, struct if_nameindex *);
 
 static void add_container(struct foreign_question *question, const char *ifname)
@@ -46,4 +48,31 @@ int beside_look(const struct agent *agent, const struct fw_desired *desired,
 	int r = add_containers(&question);
 
 	return r < 0 ? r : foreign_look(&question, ret, ret_n);
+}
+
+void beside_forget(struct agent *agent)
+{
+	free(agent->beside.findings);
+	agent->beside = (struct agent_beside){0};
+}
+
+int beside_recent(struct agent *agent, const struct foreign_finding **ret, size_t *ret_n)
+{
+	struct agent_beside *recent = &agent->beside;
+	struct agent_beside fresh = {.generation = verify_generation(agent), .of = agent->desired};
+	struct mono begin = clock_mono(), end;
+	int r = 0;
+
+	if (begin.us >= recent->not_before.us &&
+	    (!recent->generation || fresh.generation != recent->generation ||
+	     fresh.of != recent->of)) {
+		r = beside_look(agent, &agent->desired->fw, &fresh.findings, &fresh.n);
+		end = clock_mono();
+		fresh.not_before.us = end.us + (end.us - begin.us) * PAUSE_FACTOR;
+		beside_forget(agent);
+		*recent = fresh;
+	}
+	*ret = recent->findings;
+	*ret_n = recent->n;
+	return r;
 }

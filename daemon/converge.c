@@ -220,6 +220,7 @@ static int one_round(struct agent *agent, struct err *err)
 	_cleanup_(plan_freep) struct plan *plan = NULL;
 	_cleanup_(desired_freep) struct desired *desired = NULL;
 	struct actual actual = {0};
+	bool told = false;
 	int r = look(agent, &desired, &actual, err);
 
 	if (r < 0)
@@ -231,15 +232,19 @@ static int one_round(struct agent *agent, struct err *err)
 	r = plan_build(desired, &actual, &plan);
 	if (r < 0)
 		(void)err_code(err, r, "plan: %s", strerror(-r));
-	else if (plan->n > 0)
+	else if (plan->n > 0) {
+		told = true;
 		r = carry_out(agent, desired, plan, err) < 0 ? -EIO : 1;
+	}
 	if (r == 1 && adds_peers(plan, actual.wg))
 		contact_watch(agent);
-	if (r >= 0) {
+	/* Also where only a part was carried out: what is written again later must not bring back what this took away. */
+	if (r >= 0 || told) {
 		desired_free(agent->desired);
 		agent->desired = take_pointer(desired);
-		keep_device(agent, &actual, r == 1 && has_step(plan, PLAN_CREATE));
 	}
+	if (r >= 0)
+		keep_device(agent, &actual, r == 1 && has_step(plan, PLAN_CREATE));
 	actual_done(&actual);
 	return r;
 }

@@ -159,10 +159,14 @@ void doctor_check_nftables(struct doctor *doctor)
 	const struct agent *agent = doctor->agent;
 	struct fw_desired fw = sample(agent);
 	struct err err = {0};
+	int r;
 
 	if (!agent->kernel)
 		return; /* has been said */
-	if (kernel_try_firewall(agent->kernel, &fw, &err) < 0)
+	r = kernel_try_firewall(agent->kernel, &fw, &err);
+	if (r == -EPERM && doctor->alone)
+		doctor_say(doctor, DOCTOR_OK, NULL, "a running agent owns the table");
+	else if (r < 0)
 		doctor_say(doctor, DOCTOR_FAIL,
 			   "a kernel of 6.1 or newer with nf_tables, its sets, nft_ct, nft_log, "
 			   "nft_reject, nft_fib and nft_limit is needed",

@@ -281,6 +281,9 @@ void doctor_check_underlay(struct doctor *doctor)
 		doctor_say(doctor, DOCTOR_WARN, "`sortie confirm`, from a login of after it",
 			   "the underlay is locked, which is undone in %u s unless it is confirmed",
 			   mode_confirm_left(agent));
+	else if (agent->local.held)
+		doctor_say(doctor, DOCTOR_WARN, "`sortie mode enforce --confirm 60s`",
+			   "a lock was undone, and nothing locks the underlay again unasked");
 	else if (agent->enforce_pending)
 		doctor_say(doctor, DOCTOR_WARN,
 			   "`sortie status` lists them: end them, serve them in the policy's "

@@ -395,7 +395,7 @@ static bool still_points_at(const struct doctor *doctor, const struct endpoint *
 	struct agent *agent = doctor->agent;
 	const struct wg_peer *hub;
 
-	if (kernel_device(agent->kernel, agent->options.interface, &device) < 0)
+	if (!agent->trust || kernel_device(agent->kernel, agent->options.interface, &device) < 0)
 		return false;
 	hub = wg_find_peer(device, &trust_root(agent->trust)->hub_key);
 	return hub && endpoint_equal(&hub->endpoint, to);

@@ -392,6 +392,12 @@ static int begin(struct agent *agent, const struct join_token *token, const char
 				"enrol: this host is enrolled as %s: `sortie leave` first",
 				agent->name);
 	}
+	if (agent->phase == AGENT_UNENROLLED && state_has(agent->state, STATE_INTERFACE)) {
+		*ret_code = "conflict";
+		return err_code(err, -EEXIST,
+				"enrol: the rest of an earlier membership is left here: `sortie "
+				"leave` first");
+	}
 	if (agent->phase == AGENT_UNENROLLED)
 		return start_new(agent, token, ret_code, err);
 	if (same_token(&agent->enroll.token, token))

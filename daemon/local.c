@@ -220,7 +220,7 @@ static const struct row {
 	{ROUTE_LOCAL_STATUS, false, on_status},	 {ROUTE_LOCAL_ENROLL, true, on_enroll},
 	{ROUTE_LOCAL_LEAVE, true, on_leave},	 {ROUTE_LOCAL_CAN, false, on_can},
 	{ROUTE_LOCAL_FLOWS, false, on_flows},	 {ROUTE_LOCAL_MODE, true, on_mode},
-	{ROUTE_LOCAL_DOWN, true, on_down},	 {ROUTE_LOCAL_DOCTOR, false, on_doctor},
+	{ROUTE_LOCAL_DOWN, true, on_down},	 {ROUTE_LOCAL_DOCTOR, true, on_doctor},
 	{ROUTE_LOCAL_CONFIRM, true, on_confirm},
 };
 

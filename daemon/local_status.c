@@ -218,14 +218,14 @@ static void add_denies(struct agent *agent, struct local_status *status)
 }
 
 /* Without it the status is true all the same. */
-static int add_foreign(const struct agent *agent, struct local_status *status)
+static int add_foreign(struct agent *agent, struct local_status *status)
 {
-	_cleanup_(freep) struct foreign_finding *findings = NULL;
+	const struct foreign_finding *findings = NULL;
 	size_t n = 0;
 	int r = 0;
 
 	if (agent->phase == AGENT_ENROLLED && agent->desired)
-		r = beside_look(agent, &agent->desired->fw, &findings, &n);
+		r = beside_recent(agent, &findings, &n);
 	if (r < 0)
 		log_debug("the rules of other software cannot be read: %s", strerror(-r));
 	status->foreign = calloc(n + 1, sizeof(*status->foreign));

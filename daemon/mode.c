@@ -193,7 +193,11 @@ int mode_set(struct agent *agent, const char *mode, uint32_t confirm_s, const ch
 		return r;
 	*ret_code = "internal";
 	r = waits ? wait_for_deadline(agent, err) : 0;
-	return r < 0 ? r : agent_converge(agent, err);
+	if (r < 0) {
+		undo(agent); /* nothing else would */
+		return r;
+	}
+	return agent_converge(agent, err);
 }
 
 int mode_confirm(struct agent *agent, pid_t pid, const char **ret_code, struct err *err)

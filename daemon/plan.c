@@ -52,19 +52,18 @@ static __attribute__((format(printf, 3, 4))) struct plan_step *add(struct plan *
 static int plan_firewall(struct plan *plan, const struct actual *actual)
 {
 	const struct fw_plan *fw = &actual->firewall;
-	bool new_rules = fw->create || fw->chains_rewritten;
 	struct plan_step *step;
 
 	if (!fw->create && !fw->elements_added && !fw->elements_removed && !fw->leases_refreshed &&
 	    !fw->chains_rewritten)
 		return 0;
-	if (new_rules && !add(plan, PLAN_ADOPT, "adopt running connections"))
+	if (fw->first && !add(plan, PLAN_ADOPT, "adopt running connections"))
 		return -ENOMEM;
 	step = add(plan, PLAN_FIREWALL, "firewall %s elements +%zu -%zu leases %zu chains %zu",
 		   fw->create ? "create" : "change", fw->elements_added, fw->elements_removed,
 		   fw->leases_refreshed, fw->chains_rewritten);
 	/* Those that began meanwhile. */
-	if (step && new_rules)
+	if (step && fw->first)
 		step = add(plan, PLAN_ADOPT, "adopt running connections");
 	/* A full dump only where everything is new: a change has its own keys read back. */
 	if (step && fw->create)

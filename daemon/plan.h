@@ -31,7 +31,7 @@ void actual_done(struct actual *actual);
 enum plan_kind {
 	PLAN_DOWN,
 	PLAN_CREATE,
-	PLAN_ADOPT, /* conntrack learns of connections that it has not seen begin, before and after new rules */
+	PLAN_ADOPT, /* conntrack learns of connections that it has not seen begin, around the first table */
 	PLAN_FIREWALL,
 	PLAN_VERIFY,
 	PLAN_MTU,

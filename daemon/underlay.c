@@ -77,6 +77,13 @@ bool underlay_examine(struct agent *agent, const struct desired *desired)
 	for (size_t i = 0; i < n; i++)
 		if (would_be_cut(&desired->fw, &flows[i]))
 			name_pending(agent, &flows[i]);
+	/* More than can be listed: some of the rest would be. */
+	if (agent->n_pending == 0 && n == FLOWS_MAX) {
+		(void)snprintf(agent->pending[0], sizeof(agent->pending[0]),
+			       "%d inbound connections or more, not all could be looked at",
+			       FLOWS_MAX);
+		agent->n_pending = 1;
+	}
 	if (agent->n_pending > 0 && before == 0)
 		log_warning("enforce pending: the underlay only records, because it would cut %s%s",
 			    agent->pending[0], agent->n_pending > 1 ? " and others" : "");

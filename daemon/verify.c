@@ -21,7 +21,7 @@
 #define SMALL_TICKS  10 /* without a hint, in case the number says less than we think */
 #define LARGE_TICKS  60
 
-static uint32_t generation(struct agent *agent)
+uint32_t verify_generation(struct agent *agent)
 {
 	uint32_t ret = 0;
 
@@ -35,7 +35,8 @@ static void compare(struct agent *agent)
 	struct agent_verify *verify = &agent->verify;
 	struct mono begin = clock_mono(), end;
 	struct err err = {0};
-	uint32_t now = generation(agent); /* before: what changes meanwhile is seen the next time */
+	uint32_t now =
+		verify_generation(agent); /* before: what changes meanwhile is seen the next time */
 	int r = kernel_verify_firewall(agent->kernel, &err);
 
 	end = clock_mono();
@@ -61,7 +62,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 
 	(void)sd_event_source_set_time_relative(source, PERIOD_US);
 	(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	if (can_compare(agent) && generation(agent) != agent->verify.generation &&
+	if (can_compare(agent) && verify_generation(agent) != agent->verify.generation &&
 	    clock_mono().us >= agent->verify.not_before.us)
 		compare(agent);
 	return 0;
@@ -78,7 +79,7 @@ void verify_now_and_then(struct agent *agent)
 
 void verify_before_own(struct agent *agent)
 {
-	agent->verify.before_own = generation(agent);
+	agent->verify.before_own = verify_generation(agent);
 }
 
 /* One transaction after a known state was ours. More: somebody else's may be among them. */
@@ -86,7 +87,8 @@ void verify_after_own(struct agent *agent)
 {
 	struct agent_verify *verify = &agent->verify;
 
-	if (verify->before_own == verify->generation && generation(agent) == verify->before_own + 1)
+	if (verify->before_own == verify->generation &&
+	    verify_generation(agent) == verify->before_own + 1)
 		verify->generation = verify->before_own + 1;
 }
 

@@ -181,8 +181,10 @@ int firewall_plan(struct firewall *firewall, const struct fw_desired *desired, s
 	_cleanup_(change_done) struct change change = {0};
 	int r = work_out(firewall, desired, &change);
 
-	if (r == 0)
+	if (r == 0) {
 		*ret = delta_plan(&change.delta);
+		ret->first = !firewall->actual.exists;
+	}
 	return r;
 }
 
@@ -360,17 +362,21 @@ static int apply_once(struct firewall *firewall, const struct fw_desired *desire
 int firewall_apply(struct firewall *firewall, const struct fw_desired *desired,
 		   struct fw_plan *ret_plan)
 {
+	bool locks = desired->role == FW_ROLE_WORKLOAD && desired->mode == FW_MODE_ENFORCE &&
+		     desired->underlay_locked;
 	bool from_memory = firewall->known;
 	struct fw_plan plan = {0};
 	int r;
 
+	/* Before conntrack looks at the first packet, and below once more: it may not be loaded yet. */
+	if (locks)
+		(void)forbid_pickup(firewall);
 	firewall->error[0] = '\0';
 	r = apply_once(firewall, desired, &plan);
 	/* What we remembered was not what stands: look, once. */
 	if (from_memory && (r == -ENOENT || r == -EEXIST || r == -ENOTEMPTY))
 		r = apply_once(firewall, desired, &plan);
-	if (r == 0 && desired->role == FW_ROLE_WORKLOAD && desired->mode == FW_MODE_ENFORCE &&
-	    desired->underlay_locked)
+	if (r == 0 && locks)
 		r = forbid_pickup(firewall);
 	if (r < 0)
 		return r;

@@ -89,6 +89,7 @@ struct fw_desired {
 
 /* What apply would do, printable: one word and a count a line. */
 struct fw_plan {
+	bool first; /* no table of ours stood: conntrack may not have looked at anything before */
 	bool create;
 	size_t elements_added, elements_removed, leases_refreshed, chains_rewritten;
 };

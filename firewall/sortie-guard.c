@@ -28,6 +28,7 @@
 #define LOOK_MS	    1000
 #define ANSWER_MS   3000 /* an agent that is busy with a large policy */
 #define TABLE_TRIES 3
+#define UNREAD_MAX  5
 #define SOCKET	    "/run/sortie/sortied.sock"
 #define STATE	    "/var/lib/sortie"
 #define QUESTION    "GET /v1/local/status HTTP/1.1\r\nHost: sortied\r\nConnection: close\r\n\r\n"
@@ -123,23 +124,22 @@ static bool agent_answers(const char *path)
 	       poll(&wait, 1, ANSWER_MS) == 1 && recv(fd, &byte, 1, 0) == 1;
 }
 
-/* Somebody else's commits may get between our reading: only what is seen again counts. */
-static bool table_stands(struct nl *nl)
+/* 1, 0 or an error. Somebody else's commits may get between our reading: only what is seen again counts. */
+static int table_stands(struct nl *nl)
 {
 	int r = 0;
 
 	for (int i = 0; r != 1 && i < TABLE_TRIES; i++)
 		r = guard_table_stands(nl);
-	if (r < 0)
-		(void)log_errno(r, "read table inet " FIREWALL_TABLE);
-	return r == 1;
+	return r;
 }
 
 struct watch {
 	const struct options *options;
 	struct nl *nl;
 	struct link_handle *link;
-	bool shut; /* said already */
+	bool shut;	     /* said already */
+	unsigned int unread; /* looks in a row at which nothing could be read */
 };
 
 static void take_down(struct watch *watch, const char *ifname)
@@ -163,16 +163,22 @@ static void take_down(struct watch *watch, const char *ifname)
 static void look(struct watch *watch)
 {
 	struct guard guard = {0};
+	int r = table_stands(watch->nl);
 
-	if (table_stands(watch->nl)) {
+	/* A large ruleset that others are writing is no reason; one that cannot be read for long is. */
+	watch->unread = r < 0 ? watch->unread + 1 : 0;
+	if (r < 0 && watch->unread < UNREAD_MAX)
+		return;
+	if (r < 0)
+		(void)log_errno(r, "read table inet " FIREWALL_TABLE);
+	if (r == 1) {
 		if (watch->shut)
 			log_info("table inet " FIREWALL_TABLE " stands again");
 		watch->shut = false;
 		return;
 	}
-	if (agent_answers(watch->options->socket))
-		return; /* it puts things right by itself */
-	if (read_guard(watch->options, &guard) == 1)
+	/* An agent that answers puts things right by itself. */
+	if (read_guard(watch->options, &guard) == 1 && !agent_answers(watch->options->socket))
 		take_down(watch, guard.desired.ifname);
 	guard_done(&guard);
 }

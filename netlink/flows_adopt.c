@@ -25,6 +25,7 @@ DEFINE_CLEANUP(nfct_destroy, struct nf_conntrack *);
 struct adopting {
 	struct nl *nl;
 	size_t n, seen;
+	int error; /* of the first that failed */
 };
 
 static void set_ends(struct nf_conntrack *ct, const struct flow *flow)
@@ -83,7 +84,10 @@ static int on_flow(const struct flow *flow, void *data)
 	set_running(ct);
 	r = insert(adopting->nl, ct);
 	adopting->n += r == 0;
-	return r == -EEXIST ? 0 : r;
+	/* One that does not fit is no reason to leave out the others. */
+	if (r < 0 && r != -EEXIST && !adopting->error)
+		adopting->error = r;
+	return 0;
 }
 
 int flows_adopt(size_t *ret_n)
@@ -95,6 +99,8 @@ int flows_adopt(size_t *ret_n)
 	adopting.nl = nl;
 	if (r == 0)
 		r = sockets_established(on_flow, &adopting);
+	if (r == 0)
+		r = adopting.error;
 	if (r < 0)
 		return r;
 	*ret_n = adopting.n;

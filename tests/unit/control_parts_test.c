@@ -181,6 +181,33 @@ static void test_calls(void **state)
 	}
 }
 
+/* After a call the hub knows no timestamp of the peer's: a repeated initiation makes whoever sent it the endpoint. */
+static void test_replay_after_call(void **state)
+{
+	const struct endpoint site = endpoint(SITE), rebound = endpoint(REBOUND);
+	struct hub_watch watch = {0};
+	struct wg_peer peer = {.endpoint = site, .last_handshake_at = 5, .rx_bytes = 1};
+	struct mono now = {1};
+
+	(void)hub_watch_look(&watch, &peer, now);
+	now.us += (HUB_WATCH_CALL_SECONDS + 1) * INT64_C(1000000);
+	assert_true(hub_watch_call(&watch, now));
+	peer = (struct wg_peer){.endpoint = site, .last_handshake_at = 40, .rx_bytes = 92};
+	(void)hub_watch_look(&watch, &peer, now);
+	assert_true(endpoint_equal(&watch.confirmed, &site));
+	peer.endpoint = rebound; /* what a replay does */
+	for (int i = 0; i < 3; i++) {
+		peer.rx_bytes += 148;
+		now.us += 1000000;
+		(void)hub_watch_look(&watch, &peer, now);
+		assert_true(endpoint_equal(&watch.confirmed, &site));
+		assert_false(hub_watch_doubts(&watch));
+	}
+	peer.last_handshake_at = 160; /* the site itself, from there */
+	(void)hub_watch_look(&watch, &peer, now);
+	assert_true(endpoint_equal(&watch.confirmed, &rebound));
+}
+
 static void test_doubts(void **state)
 {
 	struct hub_watch watch = {0};
@@ -527,13 +554,21 @@ static void test_signer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_endpoints),	cmocka_unit_test(test_silence),
-		cmocka_unit_test(test_calls),		cmocka_unit_test(test_doubts),
-		cmocka_unit_test(test_endpoints_file),	cmocka_unit_test(test_nonces),
-		cmocka_unit_test(test_clock_step),	cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_pairs),		cmocka_unit_test(test_endpoint_texts),
-		cmocka_unit_test(test_endpoints_given), cmocka_unit_test(test_ranges),
-		cmocka_unit_test(test_init_refuses),	cmocka_unit_test(test_signer),
+		cmocka_unit_test(test_endpoints),
+		cmocka_unit_test(test_silence),
+		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_doubts),
+		cmocka_unit_test(test_replay_after_call),
+		cmocka_unit_test(test_endpoints_file),
+		cmocka_unit_test(test_nonces),
+		cmocka_unit_test(test_clock_step),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_endpoint_texts),
+		cmocka_unit_test(test_endpoints_given),
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_init_refuses),
+		cmocka_unit_test(test_signer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
