@@ -394,9 +394,11 @@ static int begin(struct agent *agent, const struct join_token *token, const char
 	}
 	if (agent->phase == AGENT_UNENROLLED && state_has(agent->state, STATE_INTERFACE)) {
 		*ret_code = "conflict";
-		return err_code(err, -EEXIST,
-				"enrol: the rest of an earlier membership is left here: `sortie "
-				"leave` first");
+		return err_code(
+			err, -EEXIST,
+			"enrol: the rest of an earlier membership is left here, %s among it: "
+			"`sortie leave` first",
+			agent->options.interface);
 	}
 	if (agent->phase == AGENT_UNENROLLED)
 		return start_new(agent, token, ret_code, err);
