@@ -13,13 +13,16 @@ static bool is_real(const struct hub_watch *watch, const struct wg_peer *peer)
 
 #define CALLED_NOW (-1)
 
-/* The first handshake after a call is the hub's own, the next one counts. */
+/*
+ * The first handshake after a call, at the endpoint that was called, is the hub's own: the next one counts. From elsewhere it
+ * is the site's, which came back in another place.
+ */
 static void note_session(struct hub_watch *watch, const struct wg_peer *peer)
 {
 	int64_t at = peer->last_handshake_at;
 
 	if (watch->called == CALLED_NOW && at && at != watch->handshake_at)
-		watch->called = at;
+		watch->called = endpoint_equal(&peer->endpoint, &watch->confirmed) ? at : 0;
 	else if (watch->called > 0 && at > watch->called)
 		watch->called = 0;
 }

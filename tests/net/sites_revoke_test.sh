@@ -59,7 +59,7 @@ settled() { # ROUND REVOKED OTHER [MS]: nothing arrives after the command ended,
 }
 on_wire() { # ROUND AFTER: by the capture's stamps, of the same clock
 	tcpdump -tt --nano -nr "$T/$1.pcap" 2>/dev/null | awk -v after="$2" '
-		{split($1, t, "."); if (t[1] t[2] > after "") {late++; print} else early++}
+		{split($1, t, "."); if (t[1] t[2] > after "") {late++; printf "%.1f ms late: %s\n", (t[1] t[2] - after) / 1e6, $0} else early++}
 		END {printf "%d before, %d after\n", early, late; exit !(early > 100 && !late)}'
 }
 took_less() { # MS

@@ -206,6 +206,12 @@ static void test_replay_after_call(void **state)
 	peer.last_handshake_at = 160; /* the site itself, from there */
 	(void)hub_watch_look(&watch, &peer, now);
 	assert_true(endpoint_equal(&watch.confirmed, &rebound));
+	/* It rebooted: called in vain at the old place, it comes from a new one. */
+	now.us += (HUB_WATCH_CALL_SECONDS + 1) * INT64_C(1000000);
+	assert_true(hub_watch_call(&watch, now));
+	peer = (struct wg_peer){.endpoint = site, .last_handshake_at = 300, .rx_bytes = 148};
+	(void)hub_watch_look(&watch, &peer, now);
+	assert_true(endpoint_equal(&watch.confirmed, &site));
 }
 
 static void test_doubts(void **state)
