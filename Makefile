@@ -5,7 +5,7 @@
 # The architecture: program = folders. A folder may use what stands to its right, never to its left.
 sortied           = daemon firewall netlink api trust policy common
 sortie-net        = daemon api trust common
-sortie-control    = control-plane relay netlink firewall api trust policy common
+sortie-control    = control-plane relay firewall netlink api trust policy common
 sortie            = cli api trust policy common
 sortie-relay-load = relay common
 sortie-guard      = firewall netlink common

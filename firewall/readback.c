@@ -16,6 +16,7 @@
 #include "firewall/sets.h"
 #include "firewall/text.h"
 #include "netlink/answer.h"
+#include "netlink/ruleset.h"
 
 #define ROUNDS_MAX     5
 #define PROBE_ELEMENTS 128
@@ -281,24 +282,6 @@ static int read_set(struct nl *nl, unsigned int set, struct reading *reading)
 
 /* ---- all of it ---- */
 
-static int on_generation(const struct nlmsghdr *message, void *data)
-{
-	const struct nlattr *table[NFTA_GEN_ID + 1];
-	int r = attributes(message, table, NFTA_GEN_ID);
-
-	if (r < 0)
-		return r;
-	return attribute_copy(table[NFTA_GEN_ID], data, sizeof(uint32_t)) ? 0 : -EBADMSG;
-}
-
-static int generation(struct nl *nl, uint32_t *ret)
-{
-	union request request;
-
-	return nl_request(nl, request_begin(&request, NFT_MSG_GETGEN, NLM_F_ACK), on_generation,
-			  ret);
-}
-
 static int read_once(struct nl *nl, int64_t now_ms, struct state *state)
 {
 	struct reading reading = {now_ms, state};
@@ -320,12 +303,12 @@ int readback_state(struct nl *nl, int64_t now_ms, struct state *ret)
 	for (int round = 0; round < ROUNDS_MAX; round++) {
 		struct state state = {0};
 		uint32_t before = 0, after = 0;
-		int r = generation(nl, &before);
+		int r = ruleset_generation(nl, &before);
 
 		if (r == 0)
 			r = read_once(nl, now_ms, &state);
 		if (r == 0)
-			r = generation(nl, &after);
+			r = ruleset_generation(nl, &after);
 		if (r == 0 && before == after) {
 			*ret = state;
 			return 0;
