@@ -7,6 +7,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "control-plane/admin.h"
+#include "control-plane/store_token.h"
 #include "control-plane/sync.h"
 
 const struct root_statement *control_root(const struct control *control)
@@ -126,11 +127,30 @@ static int keep_tombstone(struct control *control, const char *tombstone)
 	return r;
 }
 
+/*
+ * The identity enrolled through its token's one-time peer, whose session outlives that by minutes: what the hub's TCP sends
+ * again on the old connection would still go to the revoked host.
+ */
+static int end_enrolment(struct control *control, const struct member *member)
+{
+	_cleanup_(token_row_done) struct token_row token = {0};
+	int r = store_token_by_join_key(control->store, &member->row.join_key, &token);
+	const struct hub_peer peer = {.public_key = token.onetime_key, .ipv6 = token.address};
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return token.changed_at + TOKEN_ONETIME_SECONDS > clock_wall()
+		       ? hub_forget_session(control->hub, &peer)
+		       : 0;
+}
+
 void control_revoked(struct control *control, struct member *member, const char *tombstone,
 		     uint64_t revision)
 {
 	/* the packets first: from here on nothing of it passes the hub */
 	note_hub(control, hub_remove_peer(control->hub, &member->row.k4), "remove a revoked peer");
+	note_hub(control, end_enrolment(control, member),
+		 "end the session of a revoked peer's enrolment");
 	if (control->relay && relay_feed_cut(control->relay, member) < 0) {
 		control->relay_dirty = true;
 		log_warning("cannot cut %s at the relay; trying again", member->row.name);

@@ -26,7 +26,6 @@
 #define SAVE_SECONDS	5
 #define CALLS_MAX	50 /* handshakes that the hub begins in one look */
 #define COMPARE_SECONDS 60
-#define ONETIME_SECONDS 86400 /* how long a one-time peer stays after use, expiry or revocation */
 
 /* ---- the hub's peers ---- */
 
@@ -58,7 +57,7 @@ static int add_onetime(const struct token_row *token, void *data)
 	int64_t from = token->state == TOKEN_NEW ? token->not_after : token->changed_at;
 	const struct hub_peer peer = {.public_key = token->onetime_key, .ipv6 = token->address};
 
-	return from + ONETIME_SECONDS > peers->now ? add_peer(peers, &peer) : 0;
+	return from + TOKEN_ONETIME_SECONDS > peers->now ? add_peer(peers, &peer) : 0;
 }
 
 static int set_peers(struct control *control, struct err *err)

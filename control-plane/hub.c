@@ -450,6 +450,18 @@ int hub_remove_peer(struct hub *hub, const struct key *public_key)
 	return change_peer(hub, WG_CHANGE_PEER_REMOVE, &peer);
 }
 
+int hub_forget_session(struct hub *hub, const struct hub_peer *peer)
+{
+	struct prefix allowed[2];
+	const struct wg_peer wg_peer = as_wg_peer(peer, allowed);
+	const struct wg_change changes[] = {
+		{.kind = WG_CHANGE_PEER_REMOVE, .peer = &wg_peer},
+		{.kind = WG_CHANGE_PEER_SET, .peer = &wg_peer},
+	};
+
+	return hub->wg ? wg_set(hub->wg, changes, 2) : -ENODEV;
+}
+
 int hub_call_peer(struct hub *hub, const struct hub_peer *peer)
 {
 	struct prefix allowed[2];

@@ -64,6 +64,8 @@ int hub_set_peers(struct hub *hub, const struct hub_peer *peers, size_t n, struc
 /* One peer, at once. */
 int hub_set_peer(struct hub *hub, const struct hub_peer *peer);
 int hub_remove_peer(struct hub *hub, const struct key *public_key);
+/* The peer stays and may begin anew; until then nothing is sent to it. Its endpoint must be unset. */
+int hub_forget_session(struct hub *hub, const struct hub_peer *peer);
 /* Forgets the peer's session and newest timestamp, and begins a handshake at its endpoint, which is set. */
 int hub_call_peer(struct hub *hub, const struct hub_peer *peer);
 

@@ -14,6 +14,9 @@
 #include "control-plane/audit.h"
 #include "control-plane/store.h"
 
+#define TOKEN_ONETIME_SECONDS                                                                      \
+	86400 /* how long a one-time peer stays after use, expiry or revocation */
+
 enum token_state { TOKEN_NEW, TOKEN_USED, TOKEN_REVOKED };
 
 struct token_row {
