@@ -84,11 +84,20 @@ static int link_path(const char *dir, uint32_t index, char path[4096])
 	return snprintf(path, 4096, "%s/link-%u", dir, index) < 4096 ? 0 : -ENAMETOOLONG;
 }
 
+/* The kernel frees a link some time after its last pin went; what is attached next must not find it there. */
+static void link_end(const char *path)
+{
+	_cleanup_(closep) int link = bpf_obj_get(path);
+	if (link >= 0)
+		bpf_link_detach(link);
+	unlink(path);
+}
+
 static void link_remove(const char *dir, uint32_t index)
 {
 	char path[4096];
 	if (link_path(dir, index, path) == 0)
-		unlink(path);
+		link_end(path);
 }
 
 /* 1: the pinned link has the new program now. 0: there is none of this interface in this mode. */
@@ -115,7 +124,7 @@ static int link_make(const char *dir, uint32_t index, enum relay_hook mode, int 
 	int r = link_path(dir, index, path);
 	if (r < 0)
 		return r;
-	unlink(path);
+	link_end(path);
 	_cleanup_(closep) int link = bpf_link_create(program, (int)index, BPF_XDP, &options);
 	if (link < 0)
 		return -errno;
@@ -150,7 +159,12 @@ static int xdp_attach(const char *dir, const struct relay_interface *before, uin
 		      enum relay_hook mode, int program)
 {
 	int r = link_update(dir, before, index, mode, program);
-	return r == 0 ? link_make(dir, index, mode, program) : r < 0 ? r : 0;
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = link_make(dir, index, mode, program);
+	if (r < 0 && before->index == index && before->hook != RELAY_BY_TC)
+		link_make(dir, index, before->hook, program); /* as it stood before */
+	return r;
 }
 
 /* Auto: XDP only where frames that it sends are known to arrive. */
@@ -177,10 +191,12 @@ static int xdp_try(const char *dir, const char *name, const struct relay_interfa
 		ret->hook = mode;
 		return 0;
 	}
-	link_remove(dir, index);
 	if (!ret->why[0])
 		xdp_explain(r, name, ret->why);
-	return wish == HOOK_AUTO ? 0 : err_code(err, r, "%s; or use --hook tc", ret->why);
+	if (wish != HOOK_AUTO)
+		return err_code(err, r, "%s; or use --hook tc", ret->why);
+	link_remove(dir, index);
+	return 0;
 }
 
 /* ---- both ---- */
@@ -218,7 +234,9 @@ void hook_links_remove(const char *dir)
 {
 	_cleanup_(closedirp) DIR *folder = opendir(dir);
 	const struct dirent *entry;
+	char path[4096];
 	while (folder && (entry = readdir(folder)))
-		if (strncmp(entry->d_name, "link-", 5) == 0)
-			unlinkat(dirfd(folder), entry->d_name, 0);
+		if (strncmp(entry->d_name, "link-", 5) == 0 &&
+		    snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) < (int)sizeof(path))
+			link_end(path);
 }

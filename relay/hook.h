@@ -34,7 +34,7 @@ const char *hook_name(enum relay_hook hook);
 
 /*
  * before is how the interface stands in the layout, 0-initialised where it does not. What was asked for by name and
- * cannot be had is an error; then the filters are attached all the same.
+ * cannot be had is an error; then the filters are attached all the same, and XDP is as it was.
  */
 int hook_attach(const char *dir, const char *name, const struct relay_interface *before,
 		const struct relay_interface *interface, const struct hook_programs *programs,

@@ -72,10 +72,17 @@ TOOL=$B/tests/tools/relay_tool
 says() { # WORD OPTIONS...: loads, and what it says has the word
 	local word=$1
 	shift
-	load "$@" 2>&1 | tee "$T/out" | grep -q -e "$word"
+	load "$@" >"$T/out" 2>&1
+	grep -q -e "$word" "$T/out" || { cat "$T/out"; return 1; }
 }
 xdp_of() { on hub ip -d link show "$1" | sed -n 's/.*prog\/xdp\(generic\)\? id \([0-9]*\).*/\2/p'; }
 attachment() { "$TOOL" "$DIR" attachment; }
+to_and_fro() { # TIMES
+	local i
+	for ((i = 0; i < $1; i++)); do
+		says "eth0: xdp-generic" --interface eth0 --hook generic && says "eth0: xdp$" --interface eth0 --hook xdp || return 1
+	done
+}
 check "no XDP on a veth by itself, and why" says "eth1: tc (eth1 is a veth" --interface eth1
 check "which is what the pins say" test "$(attachment)" = tc
 check "XDP where it is asked for" says "eth1: xdp$" --interface eth1 --hook xdp
@@ -119,6 +126,11 @@ on hub ip link add plain0 type bridge
 on hub ip link set plain0 up
 check "tc where the driver has no XDP, and why" says "plain0: tc (the driver of plain0 takes no XDP program" --interface plain0
 refused "XDP where the driver has none" 1 "takes no XDP program" load --interface plain0 --hook xdp
+check "generic there" says "plain0: xdp-generic" --interface plain0 --hook generic
+refused "from generic to the driver, which has none" 1 "takes no XDP program" load --interface plain0 --hook xdp
+check "generic stays" test -n "$(xdp_of plain0)"
+check "the pins say so" test "$(attachment)" = xdp-generic
+check "back and forth between generic and the driver" to_and_fro $((20 / TEST_SCALE + 1))
 on hub ip link set eth1 xdp off
 on peer ip link set eth1 mtu 9000
 refused "XDP with frames too large" 1 "with its MTU" load --interface eth1 --hook xdp
