@@ -433,6 +433,8 @@ static void fill_firewall(const struct desired_input *input, struct desired *d,
 	fw->hub6 = hub_address6(&input->root->overlay6);
 	if (addr_is_set(&input->root->overlay4.addr))
 		fw->hub4 = hub_address4(&input->root->overlay4);
+	fw->own6 = input->ipv6;
+	fw->own4 = input->ipv4;
 	fw->api_port = input->root->api_port;
 	fw->enroll_port = input->root->enroll_port;
 	fw->listen_port = input->listen_port;

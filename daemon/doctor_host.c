@@ -151,6 +151,8 @@ static struct fw_desired sample(const struct agent *agent)
 	(void)prefix_parse("10.0.0.0/16", &fw.overlay4);
 	(void)addr_parse("fd00::1", &fw.hub6);
 	(void)addr_parse("10.0.0.1", &fw.hub4);
+	(void)addr_parse("fd00::2", &fw.own6);
+	(void)addr_parse("10.0.0.2", &fw.own4);
 	return fw;
 }
 

@@ -199,6 +199,8 @@ static struct prefix range_of(const struct building *b, enum range range)
 		return b->ipv6 ? d->overlay6 : d->overlay4;
 	case RANGE_HUB:
 		return prefix_host(b->ipv6 ? &d->hub6 : &d->hub4);
+	case RANGE_OWN:
+		return prefix_host(b->ipv6 ? &d->own6 : &d->own4);
 	case RANGE_ENROLL:
 		if (b->ipv6) {
 			prefix = d->overlay6;

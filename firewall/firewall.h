@@ -3,7 +3,7 @@
  * The kernel's half of policy: table `inet sortie`, written by libnftnl in one transaction.
  *
  * struct fw_desired is what should hold, as plain data that the caller owns. firewall_apply() makes it so: the first
- * time one batch creates table, sets, chains and rules; later ones are set deltas and `flush chain` of inner chains.
+ * time one batch creates table, sets, chains and rules; later ones are set deltas and `flush chain`.
  * Table, base chains and sets stand for ever; nothing of anybody else is touched. Kernel 6.1+.
  *
  * All functions return 0 or a negative errno; nothing is half applied. firewall_error() has the kernel's words.
@@ -67,6 +67,8 @@ struct fw_desired {
 	struct prefix overlay6;	    /* the network's /48 */
 	struct prefix overlay4;	    /* family AF_UNSPEC: the network has no IPv4 */
 	struct addr hub6, hub4;
+	struct addr own6,
+		own4; /* workload: this host's; where one is unset nobody gets in by that family */
 	uint16_t api_port, enroll_port; /* at the hub, TCP */
 	uint16_t listen_port;		/* WireGuard's UDP port as read back */
 	const struct endpoint

@@ -320,13 +320,11 @@ void guard_done(struct guard *guard)
 static bool holds(const struct state *state)
 {
 	static const enum chain decisive[] = {
-		CHAIN_PRE,	CHAIN_FROM_OVERLAY, CHAIN_FORWARD_IN, CHAIN_FORWARD,
-		CHAIN_OUTPUT,	CHAIN_TO_OVERLAY,   CHAIN_POST,	      CHAIN_DENY_IN,
-		CHAIN_DENY_OUT, CHAIN_DENY_SPOOF,   CHAIN_DROP_OUT};
+		CHAIN_RAW,     CHAIN_PRE,      CHAIN_FROM_OVERLAY, CHAIN_FORWARD_IN,
+		CHAIN_FORWARD, CHAIN_OUTPUT,   CHAIN_TO_OVERLAY,   CHAIN_POST,
+		CHAIN_DENY_IN, CHAIN_DENY_OUT, CHAIN_DENY_SPOOF,   CHAIN_DROP_OUT};
 	bool whole = state->exists && state->complete;
 
-	for (unsigned int i = 0; whole && i < N_BASE_CHAINS; i++)
-		whole = *state->chains[i];
 	for (size_t i = 0; whole && i < ARRAY_SIZE(decisive); i++)
 		whole = *state->chains[decisive[i]];
 	return whole;

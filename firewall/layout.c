@@ -2,8 +2,8 @@
 /*
  * Names, sets and base chains; the rows that both roles share: logs and what becomes of a denied packet.
  *
- * Every base chain accepts by default and has one jump to an inner chain: what is dropped is dropped by our rules, for our
- * interfaces and addresses; everything else on the host is not ours to judge.
+ * Every base chain accepts by default: what is dropped is dropped by our rules, for our interfaces and addresses;
+ * everything else on the host is not ours to judge.
  */
 #include "firewall/layout.h"
 #include <linux/netfilter.h>
@@ -53,18 +53,14 @@ const char *const log_prefixes[N_PREFIXES] = {
 };
 
 const char *const chain_names[N_CHAINS] = {
-	[CHAIN_BASE_RAW] = "base_raw",
-	[CHAIN_BASE_PRE] = "base_prerouting",
-	[CHAIN_BASE_INPUT] = "base_input",
-	[CHAIN_BASE_FORWARD] = "base_forward",
-	[CHAIN_BASE_OUTPUT] = "base_output",
-	[CHAIN_BASE_POST] = "base_postrouting",
-	[CHAIN_RAW] = "on_raw",
-	[CHAIN_PRE] = "on_prerouting",
-	[CHAIN_INPUT] = "on_input",
-	[CHAIN_FORWARD] = "on_forward",
-	[CHAIN_OUTPUT] = "on_output",
-	[CHAIN_POST] = "on_postrouting",
+	[CHAIN_RAW] = "base_raw",
+	[CHAIN_PRE] = "base_prerouting",
+	[CHAIN_INPUT] = "base_input",
+	[CHAIN_FORWARD] = "base_forward",
+	[CHAIN_OUTPUT] = "base_output",
+	[CHAIN_POST] = "base_postrouting",
+	[CHAIN_POST_OVERLAY] = "post_overlay",
+	[CHAIN_POST_NAT] = "post_nat",
 	[CHAIN_FROM_OVERLAY] = "from_overlay",
 	[CHAIN_FROM_HUB] = "from_hub",
 	[CHAIN_FROM_ENROLLING] = "from_enrolling",
@@ -75,6 +71,7 @@ const char *const chain_names[N_CHAINS] = {
 	[CHAIN_TO_PEER] = "to_peer",
 	[CHAIN_TO_PEER_REPLY] = "to_peer_reply",
 	[CHAIN_TO_PEER_NOW] = "to_peer_now",
+	[CHAIN_TO_NOBODY] = "to_nobody",
 	[CHAIN_FORWARD_IN] = "forward_in",
 	[CHAIN_FORWARD_OUT] = "forward_out",
 	[CHAIN_UNDERLAY_IN] = "underlay_in",
@@ -88,6 +85,7 @@ const char *const chain_names[N_CHAINS] = {
 	[CHAIN_DENY_UNDERLAY] = "deny_underlay",
 	[CHAIN_DENY_EGRESS] = "deny_egress",
 	[CHAIN_DENY_SPOOF] = "deny_spoof",
+	[CHAIN_DENY_PORT] = "deny_port",
 	[CHAIN_WOULD_IN] = "would_in",
 	[CHAIN_WOULD_OUT] = "would_out",
 	[CHAIN_LOG_IN] = "log_in",
@@ -104,12 +102,12 @@ const char *const chain_names[N_CHAINS] = {
  * and before local DNAT, so that ports are those that policy speaks of. Postrouting sees what NAT made of a packet.
  */
 const struct base_chain base_chains[N_BASE_CHAINS] = {
-	[CHAIN_BASE_RAW] = {"filter", NF_INET_PRE_ROUTING, -310, CHAIN_RAW},
-	[CHAIN_BASE_PRE] = {"filter", NF_INET_PRE_ROUTING, -150, CHAIN_PRE},
-	[CHAIN_BASE_INPUT] = {"filter", NF_INET_LOCAL_IN, -5, CHAIN_INPUT},
-	[CHAIN_BASE_FORWARD] = {"filter", NF_INET_FORWARD, -5, CHAIN_FORWARD},
-	[CHAIN_BASE_OUTPUT] = {"filter", NF_INET_LOCAL_OUT, -150, CHAIN_OUTPUT},
-	[CHAIN_BASE_POST] = {"filter", NF_INET_POST_ROUTING, -150, CHAIN_POST},
+	[CHAIN_RAW] = {"filter", NF_INET_PRE_ROUTING, -310},
+	[CHAIN_PRE] = {"filter", NF_INET_PRE_ROUTING, -150},
+	[CHAIN_INPUT] = {"filter", NF_INET_LOCAL_IN, -5},
+	[CHAIN_FORWARD] = {"filter", NF_INET_FORWARD, -5},
+	[CHAIN_OUTPUT] = {"filter", NF_INET_LOCAL_OUT, -150},
+	[CHAIN_POST] = {"filter", NF_INET_POST_ROUTING, -150},
 };
 
 /* The record's mark is the number of the identity on that side, or 0; the packet keeps its own mark. */
@@ -118,13 +116,6 @@ const struct base_chain base_chains[N_BASE_CHAINS] = {
 		ROW(chain, ANY, 0, T(LOG, PREFIX_##prefix))
 
 static const struct rule_row common_rows[] = {
-	ROW(BASE_RAW, ANY, 0, JUMP(RAW)),
-	ROW(BASE_PRE, ANY, 0, JUMP(PRE)),
-	ROW(BASE_INPUT, ANY, 0, JUMP(INPUT)),
-	ROW(BASE_FORWARD, ANY, 0, JUMP(FORWARD)),
-	ROW(BASE_OUTPUT, ANY, 0, JUMP(OUTPUT)),
-	ROW(BASE_POST, ANY, 0, JUMP(POST)),
-
 	/* Never to an address that is not this host's, also where it is only watched. */
 	ROW(DENY_IN, BOTH, WHEN_OBSERVE, SOURCE_IN(KNOWN), DESTINATION(OVERLAY),
 	    T(DESTINATION_TYPE, RTN_LOCAL), GOTO(WOULD_IN)),

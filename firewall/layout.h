@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What stands in the table: sets, counters, base chains, and the rules of the inner chains as rows of terms.
+ * What stands in the table: sets, counters, base chains, and the rules as rows of terms.
  *
  * A row says what a rule matches in words of this table ("source is a live peer"), not in expressions; expr.c turns it
  * into expressions once for each address family. Rows are data, so that both roles, all modes and both families are
@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include "firewall/firewall.h"
 
-#define FIREWALL_LAYOUT "sortie layout 1" /* the table's comment, by which a table is adopted */
+#define FIREWALL_LAYOUT "sortie layout 2" /* the table's comment, by which a table is adopted */
 
 /* ---- sets: every kind once for IPv4 (even) and once for IPv6 (odd) ---- */
 
@@ -74,21 +74,17 @@ extern const char *const counter_names[N_COUNTERS];
 /* ---- chains ---- */
 
 enum chain {
-	/* base chains: one jump each, never touched again */
-	CHAIN_BASE_RAW,
-	CHAIN_BASE_PRE,
-	CHAIN_BASE_INPUT,
-	CHAIN_BASE_FORWARD,
-	CHAIN_BASE_OUTPUT,
-	CHAIN_BASE_POST,
-	N_BASE_CHAINS,
-	/* inner chains, flushed and refilled */
-	CHAIN_RAW = N_BASE_CHAINS,
+	/* base chains: made once, never deleted */
+	CHAIN_RAW,
 	CHAIN_PRE,
 	CHAIN_INPUT,
 	CHAIN_FORWARD,
 	CHAIN_OUTPUT,
 	CHAIN_POST,
+	N_BASE_CHAINS,
+	/* the rules of all are flushed and refilled */
+	CHAIN_POST_OVERLAY = N_BASE_CHAINS,
+	CHAIN_POST_NAT,
 	CHAIN_FROM_OVERLAY,
 	CHAIN_FROM_HUB,
 	CHAIN_FROM_ENROLLING,
@@ -99,6 +95,7 @@ enum chain {
 	CHAIN_TO_PEER,
 	CHAIN_TO_PEER_REPLY,
 	CHAIN_TO_PEER_NOW,
+	CHAIN_TO_NOBODY,
 	CHAIN_FORWARD_IN,
 	CHAIN_FORWARD_OUT,
 	CHAIN_UNDERLAY_IN,
@@ -112,6 +109,7 @@ enum chain {
 	CHAIN_DENY_UNDERLAY,
 	CHAIN_DENY_EGRESS,
 	CHAIN_DENY_SPOOF,
+	CHAIN_DENY_PORT,
 	CHAIN_WOULD_IN,
 	CHAIN_WOULD_OUT,
 	CHAIN_LOG_IN,
@@ -130,7 +128,6 @@ struct base_chain {
 	const char *type;
 	uint32_t hook;
 	int32_t priority;
-	enum chain inner;
 };
 extern const struct base_chain base_chains[N_BASE_CHAINS];
 
@@ -181,7 +178,7 @@ enum term_kind {
 };
 
 enum where { WHERE_LO, WHERE_OVERLAY, WHERE_JOIN };
-enum range { RANGE_OVERLAY, RANGE_ENROLL, RANGE_HUB, RANGE_LINK_LOCAL };
+enum range { RANGE_OVERLAY, RANGE_ENROLL, RANGE_HUB, RANGE_OWN, RANGE_LINK_LOCAL };
 enum uid { UID_ROOT, UID_API };
 /* beyond what fits 16 bits */
 enum port { PORT_LISTEN = 0x10000, PORT_API, PORT_ENROLL };

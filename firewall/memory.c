@@ -70,7 +70,7 @@ void memory_keep(struct memory *memory, const struct fw_desired *desired,
 /* ---- the same? ---- */
 
 /* What is compared below. A new member that nobody compares would be a change that nobody makes. */
-_Static_assert(sizeof(void *) != 8 || sizeof(struct fw_desired) == 224,
+_Static_assert(sizeof(void *) != 8 || sizeof(struct fw_desired) == 264,
 	       "struct fw_desired has changed: compare the new member here");
 
 static bool same_options(const struct fw_desired *a, const struct fw_desired *b)
@@ -81,7 +81,8 @@ static bool same_options(const struct fw_desired *a, const struct fw_desired *b)
 	       strncmp(a->join_ifname, b->join_ifname, IFNAMSIZ) == 0 &&
 	       prefix_compare(&a->overlay6, &b->overlay6) == 0 &&
 	       prefix_compare(&a->overlay4, &b->overlay4) == 0 && addr_equal(&a->hub6, &b->hub6) &&
-	       addr_equal(&a->hub4, &b->hub4) && a->api_port == b->api_port &&
+	       addr_equal(&a->hub4, &b->hub4) && addr_equal(&a->own6, &b->own6) &&
+	       addr_equal(&a->own4, &b->own4) && a->api_port == b->api_port &&
 	       a->enroll_port == b->enroll_port && a->listen_port == b->listen_port &&
 	       a->api_uid == b->api_uid;
 }

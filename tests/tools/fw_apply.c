@@ -252,6 +252,8 @@ static int load(const struct arguments *arguments, struct world *world, struct f
 		world->peers[i].lease_s = arguments->lease_s;
 	world->ipv6 = world->peers[world->self].ipv6;
 	world->ipv4 = world->peers[world->self].ipv4;
+	desired->own6 = world->ipv6;
+	desired->own4 = world->ipv4;
 	/* Nobody is his own peer: an unset address makes no element. */
 	world->peers[world->self].ipv6 = world->peers[world->self].ipv4 = (struct addr){0};
 	desired->peers = world->peers;

@@ -212,7 +212,9 @@ int main(int argc, char **argv)
 	if (prefix_parse("fd12:3456:789a::/48", &desired.overlay6) < 0 ||
 	    prefix_parse("10.77.0.0/16", &desired.overlay4) < 0 ||
 	    addr_parse("fd12:3456:789a::1", &desired.hub6) < 0 ||
-	    addr_parse("10.77.0.1", &desired.hub4) < 0 || firewall_open(&firewall) < 0)
+	    addr_parse("10.77.0.1", &desired.hub4) < 0 ||
+	    addr_parse("fd12:3456:789a::2", &desired.own6) < 0 ||
+	    addr_parse("10.77.0.2", &desired.own4) < 0 || firewall_open(&firewall) < 0)
 		return 2;
 	random_world();
 	return run(firewall, (unsigned int)strtoul(argv[2], NULL, 10));

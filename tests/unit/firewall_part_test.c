@@ -337,6 +337,8 @@ OTHER(other_overlay6, world->desired.overlay6.length = 47)
 OTHER(other_overlay4, world->desired.overlay4.addr.family = AF_INET)
 OTHER(other_hub6, world->desired.hub6 = world->peers[0].ipv6)
 OTHER(other_hub4, world->desired.hub4 = world->peers[0].ipv6)
+OTHER(other_own6, world->desired.own6 = world->peers[0].ipv6)
+OTHER(other_own4, world->desired.own4 = world->peers[0].ipv6)
 OTHER(other_api_port, world->desired.api_port++)
 OTHER(other_enroll_port, world->desired.enroll_port++)
 OTHER(other_listen_port, world->desired.listen_port++)
@@ -381,6 +383,8 @@ static const struct {
 	{"IPv4 overlay", other_overlay4, false},
 	{"hub's IPv6", other_hub6, false},
 	{"hub's IPv4", other_hub4, false},
+	{"its own IPv6", other_own6, false},
+	{"its own IPv4", other_own4, false},
 	{"API port", other_api_port, false},
 	{"enrolment port", other_enroll_port, false},
 	{"WireGuard's port", other_listen_port, false},
