@@ -289,6 +289,8 @@ static int set_link(struct hub *hub, const char **ret_step)
 		r = link_set_up(hub->link, hub->ifname, true);
 	if (r < 0)
 		return r;
+	if (!info.up)
+		(void)wg_make_room(hub->wg); /* a thousand sites may call at once */
 	*ret_step = "the routes";
 	return set_routes(hub);
 }

@@ -24,7 +24,6 @@ static const int refused[] = {
 	SCMP_SYS(process_vm_readv),
 	SCMP_SYS(process_vm_writev),
 	SCMP_SYS(kcmp),
-	SCMP_SYS(pidfd_getfd),
 	/* file systems and namespaces */
 	SCMP_SYS(mount),
 	SCMP_SYS(umount2),

@@ -23,6 +23,7 @@ struct kernel {
 	enum wg_backend wanted, became;
 	const char *hosts_path;
 	bool plain_table;
+	bool cramped; /* has been said */
 };
 
 static int open_firewall(bool plain_table, struct firewall **ret)
@@ -338,6 +339,45 @@ static int do_verify(struct kernel *kernel, struct err *err)
 	return r == 1 ? -EIO : r;
 }
 
+/* WireGuard in user space has new sockets whenever the interface comes up or its port changes. */
+static void make_room(struct kernel *kernel, const char *ifname)
+{
+	int r = use_wg(kernel, ifname);
+
+	if (r == 0)
+		r = wg_make_room(kernel->wg);
+	if (r < 0 && !kernel->cramped)
+		log_info("%s: wireguard-go's sockets keep the system's receive buffer (%s): fast "
+			 "streams lose packets there",
+			 ifname, strerror(-r));
+	kernel->cramped = r < 0;
+}
+
+static bool is_up(struct kernel *kernel, const char *ifname)
+{
+	struct link_info info;
+
+	return link_get(kernel->link, ifname, &info) == 0 && info.up;
+}
+
+static bool changes_device(const struct plan *plan)
+{
+	bool changes = false;
+
+	for (size_t i = 0; i < plan->n_changes; i++)
+		changes |= plan->changes[i].kind == WG_CHANGE_DEVICE;
+	return changes;
+}
+
+static int do_up(struct kernel *kernel, const struct desired *desired)
+{
+	int r = link_set_up(kernel->link, desired->ifname, true);
+
+	if (r == 0)
+		make_room(kernel, desired->ifname);
+	return r;
+}
+
 static int do_wireguard(struct kernel *kernel, const struct desired *desired,
 			const struct plan *plan, struct err *err)
 {
@@ -348,6 +388,8 @@ static int do_wireguard(struct kernel *kernel, const struct desired *desired,
 	if (r < 0)
 		return err_code(err, r, "change the peers of %s: %s (%s)", desired->ifname,
 				strerror(-r), kernel->wg ? wg_error(kernel->wg) : "");
+	if (changes_device(plan) && is_up(kernel, desired->ifname))
+		make_room(kernel, desired->ifname);
 	return 0;
 }
 
@@ -399,7 +441,7 @@ static int do_step(struct kernel *kernel, const struct desired *desired, const s
 	case PLAN_ROUTE_REMOVE:
 		return do_route(kernel, desired, step);
 	case PLAN_UP:
-		return link_set_up(kernel->link, desired->ifname, true);
+		return do_up(kernel, desired);
 	case PLAN_HOSTS:
 		return file_write(kernel->hosts_path, desired->hosts, strlen(desired->hosts), 0644);
 	}

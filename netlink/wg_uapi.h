@@ -31,6 +31,11 @@ bool wg_uapi_answers(const char *ifname);
 
 /* Starts wireguard-go and waits until it answers. -EOPNOTSUPP where there is no program or no TUN device. */
 int wg_userspace_start(const char *ifname);
+/*
+ * Receive buffers for a burst, in all UDP sockets of the process that this one has started for ifname; -ESRCH where it has
+ * not. Waits until there are sockets: the interface must be up.
+ */
+int wg_userspace_make_room(const char *ifname);
 /* 0 where both are there, without starting anything. -EOPNOTSUPP. */
 int wg_userspace_find(void);
 /* Waits for the end of a process whose interface is gone, removes the socket it may have left. */

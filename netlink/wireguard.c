@@ -190,6 +190,11 @@ int wg_get(struct wg *wg, struct wg_device **ret)
 	return r;
 }
 
+int wg_make_room(struct wg *wg)
+{
+	return wg->backend == WG_BACKEND_KERNEL ? 0 : wg_userspace_make_room(wg->name);
+}
+
 int wg_set(struct wg *wg, const struct wg_change *changes, size_t n)
 {
 	int r;

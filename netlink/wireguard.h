@@ -84,6 +84,12 @@ int wg_get(struct wg *wg, struct wg_device **ret);
  */
 int wg_set(struct wg *wg, const struct wg_change *changes, size_t n);
 const char *wg_error(const struct wg *wg); /* as nl_error() */
+/*
+ * Userspace: gives its sockets receive buffers that hold a burst. They are made anew, with the system's default, whenever the
+ * interface comes up or its port changes, so it is asked for then. Needs pidfd_getfd(2) and the process that
+ * started wireguard-go (-ESRCH elsewhere); without it everything works, with losses at high rates. The kernel's needs none: 0.
+ */
+int wg_make_room(struct wg *wg);
 
 /* Finds by binary search; NULL. */
 const struct wg_peer *wg_find_peer(const struct wg_device *device, const struct key *public_key);

@@ -127,13 +127,13 @@ fi
 
 if on a "$W" create wgt0 userspace >/dev/null 2>&1; then
 	check "userspace: no key in the process's arguments or environment" eval \
-		'pid=$(pgrep -x wireguard-go) && tr "\0" "\n" </proc/$pid/cmdline | grep -c . | grep -qx 2 &&
+		'pid=$(pgrep -x wireguard-go) && tr "\0" "\n" </proc/$pid/cmdline | grep -c . | grep -qx 3 &&
 		 ! grep -qF "$(cat "$T/a.key")" /proc/$pid/environ'
 	check "userspace: a session of its own" eval \
 		'[[ $(cut -d" " -f6 "/proc/$(pgrep -x wireguard-go)/stat") != $(cut -d" " -f6 /proc/$$/stat) ]]'
 	on a "$W" destroy wgt0
 	run userspace
-	check_not "userspace: no process is left" pgrep -x wireguard-go
+	check "userspace: no process is left" wait_for 5 sh -c '! pgrep -x wireguard-go'
 else
 	skip "userspace backend" "no wireguard-go or no /dev/net/tun"
 fi
