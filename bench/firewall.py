@@ -17,9 +17,6 @@ PACKETS, SIZE = "30016", "46"
 PACKET_QUADS = 30
 GOAL = 0.95
 BACKEND, LAST = os.environ["BACKEND"], os.environ["LAST"]
-FILTER = os.environ["FILTER"]  # FILTER.PID writes the table of that host
-BARE = bool(os.environ.get("BARE"))
-WITHOUT = "no table and no conntrack" if BARE else "the table dormant"
 
 
 class Bed:
@@ -33,11 +30,8 @@ class Bed:
         if on == self.on:
             return
         for pid in self.hosts:
-            if BARE and on:
-                subprocess.run(["bash", f"{FILTER}.{pid}"], check=True)
-                continue
-            words = "delete table inet sortie" if BARE else f"add table inet sortie {'{ }' if on else '{ flags dormant; }'}"
-            subprocess.run(["nsenter", "-t", pid, "-n", "nft", words], check=True)
+            words = "{ }" if on else "{ flags dormant; }"
+            subprocess.run(["nsenter", "-t", pid, "-n", "nft", f"add table inet sortie {words}"], check=True)
         self.on = on
 
     def run(self, *args):
@@ -69,7 +63,7 @@ def path(bed, rules):
     verdict = at_least(bounds, GOAL, beside)
     print(f"{rules} rule{'s' * (rules != '1')}: {text(bounds)} of the path without, null run {text(beside)}, {len(ratios)} quads of 4 x {RUN_MS} ms, {len(null)} null: {verdict}; "
           f"Mbit/s with {statistics.median(bed.rates[True]):.0f}, without {statistics.median(bed.rates[False]):.0f}")
-    row(f"firewall-{rules}", round(bounds[0], 4), "x", f"{BACKEND} with {WITHOUT}; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
+    row(f"firewall-{rules}", round(bounds[0], 4), "x", f"{BACKEND} with the table dormant; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
         f"null {beside[1]:.3f} to {beside[2]:.3f}: {verdict}", f">= {GOAL}", QUADS)
     return 1 if verdict == "fails" else 0
 

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Rows firewall-1, firewall-1000: TCP through WireGuard between two hosts, one on each core, with our table (mode enforce,
-# underlay closed; 1 and 1,000 rules) against the same path with the table dormant; conntrack, which a dormant table keeps, looks at
-# both, as it does on every host where Docker, ufw or another stateful firewall runs. BARE=1: against no table and no conntrack.
-# WireGuard is the kernel's where it has one, else wireguard-go. A B B A quads of four short runs, IPv4 and
+# underlay closed; 1 and 1,000 rules) against the same path with the table dormant: without it nothing on these hosts asks
+# conntrack either. WireGuard is the kernel's where it has one, else wireguard-go. A B B A quads of four short runs, IPv4 and
 # IPv6 in turn; among them half as many quads in which nothing is switched. The row holds where the interval's lower end
 # reaches the goal and the null run's interval lies within 0.98 to 1.02; else it is undecided, or fails where the interval lies
-# below the goal by more than the null run's error. BENCH_QUADS (60), BENCH_MS (250) a run; RULES picks rows, PACKET= leaves the next one out.
+# below the goal by more than the null run's error. CONNTRACK=1: the path without has conntrack too, as on every host where
+# Docker, ufw or a stateful firewall runs. BENCH_QUADS (60), BENCH_MS (250) a run; RULES picks rows, PACKET= leaves the next one out.
 # Row firewall-ns: what both tables on a packet's way (out of one host, into the other) cost it, over a plain wire, all on one
 # core, 1,000 rules: no WireGuard, whose noise is greater. See bench/firewall.py.
 source "$(dirname "$0")/../tests/net/lib.sh"
@@ -59,14 +59,17 @@ for h in c d; do on "$h" ip route add "$OVERLAY4" dev sortie0 && on "$h" ip -6 r
 filter() {
 	local self=site/me
 	[[ $1 == a || $1 == c ]] || self=site/good
-	cat >"$T/filter.${PIDS[$1]}" <<-SH
-		nsenter -t "${PIDS[$1]}" -n -m -- "$B/tests/tools/fw_apply" --self "$self" --ifname sortie0 --overlay4 "$OVERLAY4" --overlay6 "$OVERLAY6" \\
-			--hub4 "$HUB4" --hub6 "$HUB6" --hub 192.0.2.1:51820 --hub 192.0.2.2:51820 --listen-port 51820 --mode enforce --underlay-locked \\
-			--policy "$T/$2.yaml" --inventory "$T/inventory.json"
-	SH
-	bash "$T/filter.${PIDS[$1]}"
+	nsenter -t "${PIDS[$1]}" -n -m -- "$B/tests/tools/fw_apply" --self "$self" --ifname sortie0 --overlay4 "$OVERLAY4" --overlay6 "$OVERLAY6" \
+		--hub4 "$HUB4" --hub6 "$HUB6" --hub 192.0.2.1:51820 --hub 192.0.2.2:51820 --listen-port 51820 --mode enforce --underlay-locked \
+		--policy "$T/$2.yaml" --inventory "$T/inventory.json"
 }
-export FILTER=$T/filter
+if [[ -n ${CONNTRACK:-} ]]; then
+	for h in a b; do
+		on "$h" nft 'table inet stateful { chain in { type filter hook prerouting priority 0; ct state invalid drop; }
+			chain out { type filter hook output priority 0; ct state invalid drop; }; }'
+	done
+	BACKEND+=" and conntrack"
+fi
 for rules in ${RULES:-1 1000}; do
 	for h in a b; do filter "$h" "$rules"; done
 	"$ROOT/bench/firewall.py" path "$rules" "$program" "${PIDS[a]}" "${PIDS[b]}" "$GOOD4" "$GOOD6"
