@@ -72,7 +72,7 @@ PKG_CFLAGS := $(sort $(foreach f,$(FOLDERS),$($(f)_CFLAGS)))
 PROGRAM_FILES := $(addprefix $(B)/,$(foreach p,$(PROGRAMS),$(if $(wildcard $($(p)_MAIN)),$(p))))
 
 .PHONY: all man deps check check-unit check-fuzz check-packaging check-net check-kernel check-kernel-full check-san \
-	oracle demo bench lint format fuzz install uninstall deb clean help FORCE
+	oracle demo bench bench-uml lint format fuzz install uninstall deb clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -129,6 +129,10 @@ $(B)/tests/tools/%: $(B)/tests/tools/%.o $(ALL_ARCHIVES)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(ALL_ARCHIVES) -Wl,--end-group $(ALL_LIBS)
 
+$(B)/bench/stream: bench/stream.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -std=gnu17 -O2 $(WARN) -o $@ $<
+
 # A fuzz target: with libFuzzer in build/fuzz/, and with a replaying main() for the corpus everywhere.
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(ALL_ARCHIVES)
 	$(call say,LD,$@)
@@ -173,6 +177,9 @@ demo: all	## the main job, shown
 
 bench: all $(TEST_TOOLS)	## reproducible comparisons; writes bench/results.json
 	$(Q)bench/run
+
+bench-uml: all $(TEST_TOOLS)	## the firewall on kernel WireGuard, in a kernel that runs as a program and is built once: 10 minutes
+	$(Q)B=$(B) bench/run bench/uml/firewall.sh
 
 fuzz: $(addprefix build/fuzz/,$(FUZZERS))	## FUZZ_SECONDS (60) of libFuzzer for every target
 	$(Q)tests/fuzz/run $(FUZZERS)

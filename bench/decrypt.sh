@@ -17,9 +17,8 @@ if [[ -z ${SORTIE_TEST_INSIDE:-} ]]; then
 fi
 source "$here/../tests/net/lib.sh"
 set -e
-mkdir -p "$B/bench"
 program=$B/bench/stream
-[[ $program -nt $ROOT/bench/stream.c ]] || "${CC:-gcc}" -std=gnu17 -O2 -D_GNU_SOURCE -Wall -Wextra -o "$program" "$ROOT/bench/stream.c"
+[[ $program -nt $ROOT/bench/stream.c ]] || make -s -C "$ROOT" "B=$B" "$program"
 
 for h in hub a b; do
 	host "$h"

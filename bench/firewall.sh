@@ -8,13 +8,13 @@
 # below the goal by more than the null run's error. CONNTRACK=1: the path without has conntrack too, as on every host where
 # Docker, ufw or a stateful firewall runs. BENCH_QUADS (60), BENCH_MS (250) a run; RULES picks rows, PACKET= leaves the next one out.
 # Row firewall-ns: what both tables on a packet's way (out of one host, into the other) cost it, over a plain wire, all on one
-# core, 1,000 rules: no WireGuard, whose noise is greater. See bench/firewall.py.
+# core, 1,000 rules: no WireGuard, whose noise is greater. See bench/firewall.py. ROWS (firewall) is what the rows' names begin with:
+# bench/uml/firewall.sh runs all this on a kernel with WireGuard.
 source "$(dirname "$0")/../tests/net/lib.sh"
 source "$ROOT/tests/net/firewall_bed.sh"
 set -e
-mkdir -p "$B/bench"
 program=$B/bench/stream
-[[ $program -nt $ROOT/bench/stream.c ]] || "${CC:-gcc}" -std=gnu17 -O2 -D_GNU_SOURCE -Wall -Wextra -o "$program" "$ROOT/bench/stream.c"
+[[ $program -nt $ROOT/bench/stream.c ]] || make -s -C "$ROOT" "B=$B" "$program"
 [[ -x $B/tests/tools/fw_apply ]] || make -s -C "$ROOT" "B=$B" "$B/tests/tools/fw_apply"
 
 inventory me good >"$T/inventory.json"
@@ -35,7 +35,8 @@ LAST=$(($(nproc) - 1)) # where there is one core only, both ends share it
 declare -A CORE=([a]=0 [b]=$LAST) OWN4=([a]=$ME4 [b]=$GOOD4) OWN6=([a]=$ME6 [b]=$GOOD6) UNDERLAY=([a]=192.0.2.1 [b]=192.0.2.2)
 BACKEND=wireguard-go
 ! ip link add wgprobe type wireguard 2>/dev/null || BACKEND="kernel WireGuard"
-export BACKEND LAST
+ROWS=${ROWS:-firewall}
+export BACKEND LAST ROWS
 for h in a b; do (umask 077 && wg genkey >"$T/$h.key"); done
 for h in a b; do
 	o=$([[ $h == a ]] && echo b || echo a)

@@ -10,9 +10,8 @@ fi
 source "$(dirname "$0")/../tests/net/lib.sh"
 source "$ROOT/tests/net/sites.sh"
 set -e
-mkdir -p "$B/bench"
 program=$B/bench/stream
-[[ $program -nt $ROOT/bench/stream.c ]] || "${CC:-gcc}" -std=gnu17 -O2 -D_GNU_SOURCE -Wall -Wextra -o "$program" "$ROOT/bench/stream.c"
+[[ $program -nt $ROOT/bench/stream.c ]] || make -s -C "$ROOT" "B=$B" "$program"
 
 sites_up
 control_init >/dev/null
