@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Drives bench/firewall.sh: our tables in two hosts are switched on and off (dormant) between short runs of bench/stream.c.
+"""Drives bench/firewall.sh: our tables in two hosts come and go between short runs of bench/stream.c.
 
-  firewall.py path|packet RULES PROGRAM PID_A PID_B ADDRESS4 ADDRESS6
+  firewall.py path|packet RULES PROGRAM PID_A PID_B ON OFF ADDRESS4 ADDRESS6
+  firewall.py part NAME PROGRAM PID_A PID_B ON OFF ADDRESS4
+
+ON and OFF are lines of shell: what makes the tables in both hosts, and what takes them away.
 """
 import os
 import statistics
@@ -20,18 +23,17 @@ BACKEND, LAST, ROWS = (os.environ[name] for name in ("BACKEND", "LAST", "ROWS"))
 
 
 class Bed:
-    def __init__(self, program, a, b, addresses):
+    def __init__(self, program, a, b, on, off, *addresses):
         self.program, self.hosts, self.addresses = program, (a, b), addresses
-        self.on = None
+        self.commands = {True: on, False: off}
+        self.on = False
         self.rates = {True: [], False: []}
 
     def switch(self, on):
-        """Both tables; where nothing changes nothing is done."""
+        """Both tables."""
         if on == self.on:
             return
-        for pid in self.hosts:
-            words = "{ }" if on else "{ flags dormant; }"
-            subprocess.run(["nsenter", "-t", pid, "-n", "nft", f"add table inet sortie {words}"], check=True)
+        subprocess.run(["bash", "-ec", self.commands[on]], check=True)
         self.on = on
 
     def run(self, *args):
@@ -59,18 +61,23 @@ def path(bed, rules):
         ratios.append(quad(lambda on: bed.throughput(on, address), False, True))
         if i % 4 < 2:  # both families
             null.append(quad(lambda _: bed.throughput(i % 8 < 4, address), False, True))
+    bed.switch(False)
     bounds, beside = interval(ratios), interval(null)
     verdict = at_least(bounds, GOAL, beside)
     print(f"{rules} rule{'s' * (rules != '1')}: {text(bounds)} of the path without, null run {text(beside)}, {len(ratios)} quads of 4 x {RUN_MS} ms, {len(null)} null: {verdict}; "
           f"Mbit/s with {statistics.median(bed.rates[True]):.0f}, without {statistics.median(bed.rates[False]):.0f}")
-    row(f"{ROWS}-{rules}", round(bounds[0], 4), "x", f"{BACKEND} with the table dormant; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
+    row(f"{ROWS}-{rules}", round(bounds[0], 4), "x", f"{BACKEND} without the table; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
         f"null {beside[1]:.3f} to {beside[2]:.3f}: {verdict}", f">= {GOAL}", QUADS)
     return 1 if verdict == "fails" else 0
 
 
+def packet_costs(bed, address):
+    return [quad(lambda on: bed.packet_ns(on, address), False, True, difference) for _ in range(PACKET_QUADS)]
+
+
 def packet(bed, rules):
     for address, family in zip(bed.addresses, ("IPv4", "IPv6")):
-        costs = [quad(lambda on: bed.packet_ns(on, address), False, True, difference) for _ in range(PACKET_QUADS)]
+        costs = packet_costs(bed, address)
         null = [quad(lambda _: bed.packet_ns(False, address), False, True, difference) for _ in range(PACKET_QUADS)]
         bounds, beside = interval(costs), interval(null)
         print(f"{family}, {rules} rules: {text(bounds, 0)} ns a packet for both tables on its way; null run {text(beside, 0)} ns")
@@ -79,5 +86,11 @@ def packet(bed, rules):
     return 0
 
 
-kind, rules, program, a, b, *addresses = sys.argv[1:]
-sys.exit((path if kind == "path" else packet)(Bed(program, a, b, addresses), rules))
+def part(bed, name):
+    print(f"{name}: {text(interval(packet_costs(bed, bed.addresses[0])), 0)} ns a packet", flush=True)
+    bed.switch(False)
+    return 0
+
+
+kind, what, *others = sys.argv[1:]
+sys.exit({"path": path, "packet": packet, "part": part}[kind](Bed(*others), what))

@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Rows firewall-1, firewall-1000: TCP through WireGuard between two hosts, one on each core, with our table (mode enforce,
-# underlay closed; 1 and 1,000 rules) against the same path with the table dormant: without it nothing on these hosts asks
-# conntrack either. WireGuard is the kernel's where it has one, else wireguard-go. A B B A quads of four short runs, IPv4 and
+# underlay closed; 1 and 1,000 rules) against the same path without it: nothing on these hosts asks conntrack then. (A dormant
+# table would not do: its rules keep conntrack at work.) WireGuard is the kernel's where it has one, else wireguard-go. A B B A quads of four short runs, IPv4 and
 # IPv6 in turn; among them half as many quads in which nothing is switched. The row holds where the interval's lower end
 # reaches the goal and the null run's interval lies within 0.98 to 1.02; else it is undecided, or fails where the interval lies
 # below the goal by more than the null run's error. CONNTRACK=1: the path without has conntrack too, as on every host where
 # Docker, ufw or a stateful firewall runs. BENCH_QUADS (60), BENCH_MS (250) a run; RULES picks rows, PACKET= leaves the next one out.
 # Row firewall-ns: what both tables on a packet's way (out of one host, into the other) cost it, over a plain wire, all on one
 # core, 1,000 rules: no WireGuard, whose noise is greater. See bench/firewall.py. ROWS (firewall) is what the rows' names begin with:
-# bench/uml/firewall.sh runs all this on a kernel with WireGuard.
+# bench/uml/firewall.sh runs all this on a kernel with WireGuard. PARTS=1 only says where these ns go, in IPv4: remarks, no rows.
 source "$(dirname "$0")/../tests/net/lib.sh"
 source "$ROOT/tests/net/firewall_bed.sh"
 set -e
@@ -56,13 +56,21 @@ overlay_addr c "$ME4" "$ME6"
 overlay_addr d "$GOOD4" "$GOOD6"
 for h in c d; do on "$h" ip route add "$OVERLAY4" dev sortie0 && on "$h" ip -6 route add "$OVERLAY6" dev sortie0; done
 
-# HOST RULES: our table there, as the agent of that host would have it
+# HOST RULES: the command that puts our table there, as the agent of that host would have it
 filter() {
 	local self=site/me
 	[[ $1 == a || $1 == c ]] || self=site/good
-	nsenter -t "${PIDS[$1]}" -n -m -- "$B/tests/tools/fw_apply" --self "$self" --ifname sortie0 --overlay4 "$OVERLAY4" --overlay6 "$OVERLAY6" \
-		--hub4 "$HUB4" --hub6 "$HUB6" --hub 192.0.2.1:51820 --hub 192.0.2.2:51820 --listen-port 51820 --mode enforce --underlay-locked \
-		--policy "$T/$2.yaml" --inventory "$T/inventory.json"
+	echo "nsenter -t ${PIDS[$1]} -n -m -- $B/tests/tools/fw_apply --self $self --ifname sortie0 --overlay4 $OVERLAY4 --overlay6 $OVERLAY6" \
+		"--hub4 $HUB4 --hub6 $HUB6 --hub 192.0.2.1:51820 --hub 192.0.2.2:51820 --listen-port 51820 --mode enforce --underlay-locked" \
+		"--policy $T/$2.yaml --inventory $T/inventory.json"
+}
+# HOST TABLE: the one that takes it away
+without() { echo "nsenter -t ${PIDS[$1]} -n -- nft delete table inet $2"; }
+# KIND WHAT HOST HOST ON OFF ADDRESS...: one measurement, with all that ON does in both hosts and without
+measure() {
+	local kind=$1 what=$2 one=$3 other=$4
+	shift 4
+	"$ROOT/bench/firewall.py" "$kind" "$what" "$program" "${PIDS[$one]}" "${PIDS[$other]}" "$@"
 }
 if [[ -n ${CONNTRACK:-} ]]; then
 	for h in a b; do
@@ -71,11 +79,32 @@ if [[ -n ${CONNTRACK:-} ]]; then
 	done
 	BACKEND+=" and conntrack"
 fi
+# NAME RULES: what another table costs a packet on the plain wire
+part() {
+	local h on=
+	for h in c d; do on+="nsenter -t ${PIDS[$h]} -n -- nft 'table inet part { $2 }';"; done
+	measure part "$1" c d "$on" "$(without c part; without d part)" "$GOOD4"
+}
+# IN OUT: two base chains
+both_ways() { echo "chain in { type filter hook prerouting priority -150; $1; }; chain out { type filter hook output priority -150; $2; };"; }
+if [[ -n ${PARTS:-} ]]; then
+	part "as many base chains as ours, empty" 'chain raw { type filter hook prerouting priority -310; };
+		chain pre { type filter hook prerouting priority -150; }; chain in { type filter hook input priority -5; };
+		chain out { type filter hook output priority -150; }; chain post { type filter hook postrouting priority -150; };'
+	part "two base chains that ask for the kind of address" "$(both_ways 'fib daddr type != local drop' 'fib daddr type multicast drop')"
+	part "two base chains with a tuple, counted, and a lease" "set tuple { type ipv4_addr . inet_proto . inet_service; counter; elements = {
+		$ME4 . udp . 9000, $GOOD4 . udp . 9000 }; }; set live { type ipv4_addr; timeout 1h; elements = { $ME4, $GOOD4 }; };
+		$(both_ways 'ip saddr . meta l4proto . th dport @tuple ip saddr @live accept' 'ip daddr . meta l4proto . th dport @tuple ip daddr @live accept')"
+	part "conntrack, asked in two base chains" "$(both_ways 'ct state invalid drop' 'ct state invalid drop')"
+	ours=(c d "$(filter c 1000; filter d 1000)" "$(without c sortie; without d sortie)" "$GOOD4")
+	measure part "all of our table, 1,000 rules" "${ours[@]}"
+	for h in c d; do on $h nft "table inet stateful { $(both_ways 'ct state invalid drop' 'ct state invalid drop') }"; done
+	measure part "our table where conntrack is asked without it" "${ours[@]}"
+	finish
+fi
 for rules in ${RULES:-1 1000}; do
-	for h in a b; do filter "$h" "$rules"; done
-	"$ROOT/bench/firewall.py" path "$rules" "$program" "${PIDS[a]}" "${PIDS[b]}" "$GOOD4" "$GOOD6"
+	measure path "$rules" a b "$(filter a "$rules"; filter b "$rules")" "$(without a sortie; without b sortie)" "$GOOD4" "$GOOD6" || FAILED=1
 done
 [[ -n ${PACKET-1} ]] || finish
-for h in c d; do filter "$h" 1000; done
-"$ROOT/bench/firewall.py" packet 1000 "$program" "${PIDS[c]}" "${PIDS[d]}" "$GOOD4" "$GOOD6"
+measure packet 1000 c d "$(filter c 1000; filter d 1000)" "$(without c sortie; without d sortie)" "$GOOD4" "$GOOD6"
 finish

@@ -10,7 +10,7 @@ make -s "B=$B" "$B/tests/tools/fw_apply" "$B/bench/stream"
 script=$B/uml/firewall-bench
 {
 	printf 'export B=%q ROWS=firewall-kernel TEST_SCALE=10 PYTHONDONTWRITEBYTECODE=1\n' "$B"
-	for name in BENCH_QUADS BENCH_MS RULES PACKET CONNTRACK; do
+	for name in BENCH_QUADS BENCH_MS RULES PACKET PARTS CONNTRACK; do
 		[[ -z ${!name+set} ]] || printf 'export %s=%q\n' "$name" "${!name}"
 	done
 	printf 'exec bash %q\n' "$PWD/bench/firewall.sh"
