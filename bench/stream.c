@@ -31,7 +31,7 @@
 #define PORT	    9000
 #define WARM_UP_NS  40000000
 #define BATCH	    64
-#define AHEAD	    64 /* datagrams under way as the next batch goes: WireGuard keeps 128 for a peer */
+#define WINDOW	    512 /* datagrams under way: fewer than the queues between hold */
 #define BUFFER	    65536
 #define NS_PER_S    INT64_C(1000000000)
 #define PATIENCE_NS 200000000
@@ -223,8 +223,8 @@ static void udp(struct shared *shared, const char *text, unsigned int packets, s
 	for (unsigned int sent = 0; sent < packets; sent += BATCH) {
 		if (sendmmsg(s, messages, BATCH, 0) < 0)
 			die("send");
-		if (sent > lost + AHEAD)
-			lost += wait_for(shared, sent - lost - AHEAD);
+		if ((sent + BATCH) % WINDOW == 0)
+			lost += wait_for(shared, sent + BATCH - lost);
 	}
 	(void)wait_for(shared, packets - lost);
 	printf("%.1f %llu\n", (double)(now_ns() - began) / packets,
