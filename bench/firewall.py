@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Drives bench/firewall.sh: our tables in two hosts come and go between short runs of bench/stream.c.
 
-  firewall.py path|packet RULES PROGRAM PID_A PID_B ON OFF ADDRESS4 ADDRESS6
+  firewall.py path|packet|tunnel RULES PROGRAM PID_A PID_B ON OFF ADDRESS4 ADDRESS6
   firewall.py part NAME PROGRAM PID_A PID_B ON OFF ADDRESS4
 
 ON and OFF are lines of shell: what makes the tables in both hosts, and what takes them away.
@@ -19,7 +19,7 @@ RUN_MS = os.environ.get("BENCH_MS", "250")
 PACKETS, SIZE = "30016", "46"
 PACKET_QUADS = 30
 GOAL = 0.95
-BACKEND, LAST, ROWS = (os.environ[name] for name in ("BACKEND", "LAST", "ROWS"))
+BACKEND, LAST, ROWS, WHERE = (os.environ[name] for name in ("BACKEND", "LAST", "ROWS", "WHERE"))
 
 
 class Bed:
@@ -66,7 +66,7 @@ def path(bed, rules):
     verdict = at_least(bounds, GOAL, beside)
     print(f"{rules} rule{'s' * (rules != '1')}: {text(bounds)} of the path without, null run {text(beside)}, {len(ratios)} quads of 4 x {RUN_MS} ms, {len(null)} null: {verdict}; "
           f"Mbit/s with {statistics.median(bed.rates[True]):.0f}, without {statistics.median(bed.rates[False]):.0f}")
-    row(f"{ROWS}-{rules}", round(bounds[0], 4), "x", f"{BACKEND} without the table; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
+    row(f"{ROWS}-{rules}", round(bounds[0], 4), "x", f"{BACKEND} without the table{WHERE}; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
         f"null {beside[1]:.3f} to {beside[2]:.3f}: {verdict}", f">= {GOAL}", QUADS)
     return 1 if verdict == "fails" else 0
 
@@ -75,15 +75,19 @@ def packet_costs(bed, address):
     return [quad(lambda on: bed.packet_ns(on, address), False, True, difference) for _ in range(PACKET_QUADS)]
 
 
-def packet(bed, rules):
+def packet(bed, rules, way="out of one host and into another", name="ns"):
     for address, family in zip(bed.addresses, ("IPv4", "IPv6")):
         costs = packet_costs(bed, address)
         null = [quad(lambda _: bed.packet_ns(False, address), False, True, difference) for _ in range(PACKET_QUADS)]
         bounds, beside = interval(costs), interval(null)
-        print(f"{family}, {rules} rules: {text(bounds, 0)} ns a packet for both tables on its way; null run {text(beside, 0)} ns")
-        row(f"{ROWS}-ns" if family == "IPv4" else f"{ROWS}-ns-ipv6", round(bounds[0]), "ns", f"out of one host and into another, {rules} rules; 95 % "
+        print(f"{family}, {way}, {rules} rules: {text(bounds, 0)} ns a packet for both tables; null run {text(beside, 0)} ns")
+        row(f"{ROWS}-{name}" + ("-ipv6" if family == "IPv6" else ""), round(bounds[0]), "ns", f"{way}, {rules} rules{WHERE}; 95 % "
             f"{bounds[1]:.0f} to {bounds[2]:.0f}, null {beside[1]:.0f} to {beside[2]:.0f}", None, PACKET_QUADS)
     return 0
+
+
+def tunnel(bed, rules):
+    return packet(bed, rules, f"through {BACKEND}, inside and outside", "path-ns")
 
 
 def part(bed, name):
@@ -93,4 +97,4 @@ def part(bed, name):
 
 
 kind, what, *others = sys.argv[1:]
-sys.exit({"path": path, "packet": packet, "part": part}[kind](Bed(*others), what))
+sys.exit({"path": path, "packet": packet, "tunnel": tunnel, "part": part}[kind](Bed(*others), what))

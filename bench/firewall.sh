@@ -8,8 +8,9 @@
 # below the goal by more than the null run's error. CONNTRACK=1: the path without has conntrack too, as on every host where
 # Docker, ufw or a stateful firewall runs. BENCH_QUADS (60), BENCH_MS (250) a run; RULES picks rows, PACKET= leaves the next one out.
 # Row firewall-ns: what both tables on a packet's way (out of one host, into the other) cost it, over a plain wire, all on one
-# core, 1,000 rules: no WireGuard, whose noise is greater. See bench/firewall.py. ROWS (firewall) is what the rows' names begin with:
-# bench/uml/firewall.sh runs all this on a kernel with WireGuard. PARTS=1 only says where these ns go, in IPv4: remarks, no rows.
+# core, 1,000 rules: no wireguard-go, whose noise is greater. Where the kernel has WireGuard also through it (firewall-path-ns).
+# See bench/firewall.py. ROWS (firewall) is what the rows' names begin with, WHERE is said of each: bench/uml/firewall.sh
+# runs all this on a kernel with WireGuard. PARTS=1 only says where these ns go, in IPv4: remarks, no rows.
 source "$(dirname "$0")/../tests/net/lib.sh"
 source "$ROOT/tests/net/firewall_bed.sh"
 set -e
@@ -35,8 +36,8 @@ LAST=$(($(nproc) - 1)) # where there is one core only, both ends share it
 declare -A CORE=([a]=0 [b]=$LAST) OWN4=([a]=$ME4 [b]=$GOOD4) OWN6=([a]=$ME6 [b]=$GOOD6) UNDERLAY=([a]=192.0.2.1 [b]=192.0.2.2)
 BACKEND=wireguard-go
 ! ip link add wgprobe type wireguard 2>/dev/null || BACKEND="kernel WireGuard"
-ROWS=${ROWS:-firewall}
-export BACKEND LAST ROWS
+ROWS=${ROWS:-firewall} WHERE=${WHERE:-}
+export BACKEND LAST ROWS WHERE
 for h in a b; do (umask 077 && wg genkey >"$T/$h.key"); done
 for h in a b; do
 	o=$([[ $h == a ]] && echo b || echo a)
@@ -107,4 +108,5 @@ for rules in ${RULES:-1 1000}; do
 done
 [[ -n ${PACKET-1} ]] || finish
 measure packet 1000 c d "$(filter c 1000; filter d 1000)" "$(without c sortie; without d sortie)" "$GOOD4" "$GOOD6"
+[[ $BACKEND != kernel* ]] || measure tunnel 1000 a b "$(filter a 1000; filter b 1000)" "$(without a sortie; without b sortie)" "$GOOD4" "$GOOD6"
 finish
