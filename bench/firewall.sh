@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Rows firewall-1, firewall-1000: TCP through WireGuard between two hosts, one on each core, with our table (mode enforce,
 # underlay closed; 1 and 1,000 rules) against the same path without it: nothing on these hosts asks conntrack then. (A dormant
-# table would not do: its rules keep conntrack at work.) WireGuard is the kernel's where it has one, else wireguard-go. A B B A quads of four short runs, IPv4 and
-# IPv6 in turn; among them half as many quads in which nothing is switched. The row holds where the interval's lower end
-# reaches the goal and the null run's interval lies within 0.98 to 1.02; else it is undecided, or fails where the interval lies
-# below the goal by more than the null run's error. CONNTRACK=1: the path without has conntrack too, as on every host where
-# Docker, ufw or a stateful firewall runs. BENCH_QUADS (60), BENCH_MS (250) a run; RULES picks rows, PACKET= leaves the next one out.
+# table would not do: its rules keep conntrack at work.) WireGuard is the kernel's where it has one, else wireguard-go. A B B A
+# quads of four short runs, IPv4 and IPv6 in turn; among them half as many quads in which nothing is switched. The row holds
+# where the interval's lower end reaches the goal and the null run's interval lies within 0.98 to 1.02; else it is undecided, or
+# fails where the interval lies below the goal by more than the null run's error. CONNTRACK=1: the path without has conntrack
+# too, as on every host where Docker, ufw or a stateful firewall runs. BENCH_QUADS (60), BENCH_MS (250) a run; RULES picks rows.
+#
 # Row firewall-ns: what both tables on a packet's way (out of one host, into the other) cost it, over a plain wire, all on one
-# core, 1,000 rules: no wireguard-go, whose noise is greater. Where the kernel has WireGuard also through it (firewall-path-ns).
-# See bench/firewall.py. ROWS (firewall) is what the rows' names begin with, WHERE is said of each: bench/uml/firewall.sh
-# runs all this on a kernel with WireGuard. PARTS=1 only says where these ns go, in IPv4: remarks, no rows.
+# core, 1,000 rules: no wireguard-go, whose noise is greater. Row firewall-path-ns, where the kernel has WireGuard: the same
+# through it, so for a packet inside and one outside. PACKET= leaves these out. PARTS=1 only says where the ns go, in IPv4:
+# remarks, no rows.
+#
+# ROWS (firewall) is what the rows' names begin with, WHERE is said of each: bench/uml/firewall.sh runs all this elsewhere.
 source "$(dirname "$0")/../tests/net/lib.sh"
 source "$ROOT/tests/net/firewall_bed.sh"
 set -e
