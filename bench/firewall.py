@@ -19,7 +19,7 @@ RUN_MS = os.environ.get("BENCH_MS", "250")
 PACKETS, SIZE = "30016", "46"
 PACKET_QUADS = 30
 GOAL = 0.95
-BACKEND, LAST, ROWS, WHERE = (os.environ[name] for name in ("BACKEND", "LAST", "ROWS", "WHERE"))
+BACKEND, LAST, ROWS, WHERE, WITHOUT = (os.environ[name] for name in ("BACKEND", "LAST", "ROWS", "WHERE", "WITHOUT"))
 
 
 class Bed:
@@ -66,7 +66,7 @@ def path(bed, rules):
     verdict = at_least(bounds, GOAL, beside)
     print(f"{rules} rule{'s' * (rules != '1')}: {text(bounds)} of the path without, null run {text(beside)}, {len(ratios)} quads of 4 x {RUN_MS} ms, {len(null)} null: {verdict}; "
           f"Mbit/s with {statistics.median(bed.rates[True]):.0f}, without {statistics.median(bed.rates[False]):.0f}")
-    row(f"{ROWS}-{rules}", round(bounds[0], 4), "x", f"{BACKEND} without the table{WHERE}; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
+    row(f"{ROWS}-{rules}", round(bounds[0], 4), "x", f"{BACKEND} with {WITHOUT}{WHERE}; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
         f"null {beside[1]:.3f} to {beside[2]:.3f}: {verdict}", f">= {GOAL}", QUADS)
     return 1 if verdict == "fails" else 0
 
@@ -81,7 +81,7 @@ def packet(bed, rules, way="out of one host and into another", name="ns"):
         null = [quad(lambda _: bed.packet_ns(False, address), False, True, difference) for _ in range(PACKET_QUADS)]
         bounds, beside = interval(costs), interval(null)
         print(f"{family}, {way}, {rules} rules: {text(bounds, 0)} ns a packet for both tables; null run {text(beside, 0)} ns")
-        row(f"{ROWS}-{name}" + ("-ipv6" if family == "IPv6" else ""), round(bounds[0]), "ns", f"{way}, {rules} rules{WHERE}; 95 % "
+        row(f"{ROWS}-{name}" + ("-ipv6" if family == "IPv6" else ""), round(bounds[0]), "ns", f"{way}, {rules} rules, against {WITHOUT}{WHERE}; 95 % "
             f"{bounds[1]:.0f} to {bounds[2]:.0f}, null {beside[1]:.0f} to {beside[2]:.0f}", None, PACKET_QUADS)
     return 0
 

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Rows firewall-1, firewall-1000: TCP through WireGuard between two hosts, one on each core, with our table (mode enforce,
-# underlay closed; 1 and 1,000 rules) against the same path without it: nothing on these hosts asks conntrack then. (A dormant
-# table would not do: its rules keep conntrack at work.) WireGuard is the kernel's where it has one, else wireguard-go. A B B A
-# quads of four short runs, IPv4 and IPv6 in turn; among them half as many quads in which nothing is switched. The row holds
-# where the interval's lower end reaches the goal and the null run's interval lies within 0.98 to 1.02; else it is undecided, or
-# fails where the interval lies below the goal by more than the null run's error. CONNTRACK=1: the path without has conntrack
-# too, as on every host where Docker, ufw or a stateful firewall runs. BENCH_QUADS (60), BENCH_MS (250) a run; RULES picks rows.
+# underlay closed; 1 and 1,000 rules) against the same path with the table dormant: conntrack, which a dormant table's rules keep
+# at work, looks at both, as it does on every host where Docker, ufw or another stateful firewall runs. BARE=1: against no table
+# and no conntrack. WireGuard is the kernel's where it has one, else wireguard-go. A B B A quads of four short runs, IPv4 and
+# IPv6 in turn; among them half as many quads in which nothing is switched. The row holds where the interval's lower end
+# reaches the goal and the null run's interval lies within 0.98 to 1.02; else it is undecided, or fails where the interval lies
+# below the goal by more than the null run's error. BENCH_QUADS (60), BENCH_MS (250) a run; RULES picks rows.
 #
 # Row firewall-ns: what both tables on a packet's way (out of one host, into the other) cost it, over a plain wire, all on one
 # core, 1,000 rules: no wireguard-go, whose noise is greater. Row firewall-path-ns, where the kernel has WireGuard: the same
@@ -39,8 +39,8 @@ LAST=$(($(nproc) - 1)) # where there is one core only, both ends share it
 declare -A CORE=([a]=0 [b]=$LAST) OWN4=([a]=$ME4 [b]=$GOOD4) OWN6=([a]=$ME6 [b]=$GOOD6) UNDERLAY=([a]=192.0.2.1 [b]=192.0.2.2)
 BACKEND=wireguard-go
 ! ip link add wgprobe type wireguard 2>/dev/null || BACKEND="kernel WireGuard"
-ROWS=${ROWS:-firewall} WHERE=${WHERE:-}
-export BACKEND LAST ROWS WHERE
+ROWS=${ROWS:-firewall} WHERE=${WHERE:-} WITHOUT=
+export BACKEND LAST ROWS WHERE WITHOUT
 for h in a b; do (umask 077 && wg genkey >"$T/$h.key"); done
 for h in a b; do
 	o=$([[ $h == a ]] && echo b || echo a)
@@ -68,27 +68,37 @@ filter() {
 		"--hub4 $HUB4 --hub6 $HUB6 --hub 192.0.2.1:51820 --hub 192.0.2.2:51820 --listen-port 51820 --mode enforce --underlay-locked" \
 		"--policy $T/$2.yaml --inventory $T/inventory.json"
 }
-# HOST TABLE: the one that takes it away
-without() { echo "nsenter -t ${PIDS[$1]} -n -- nft delete table inet $2"; }
+# HOST HOST NFT: the commands that say this to both
+both() {
+	local h
+	for h in "$1" "$2"; do echo "nsenter -t ${PIDS[$h]} -n -- nft '$3';"; done
+}
 # KIND WHAT HOST HOST ON OFF ADDRESS...: one measurement, with all that ON does in both hosts and without
 measure() {
 	local kind=$1 what=$2 one=$3 other=$4
 	shift 4
 	"$ROOT/bench/firewall.py" "$kind" "$what" "$program" "${PIDS[$one]}" "${PIDS[$other]}" "$@"
 }
-if [[ -n ${CONNTRACK:-} ]]; then
-	for h in a b; do
-		on "$h" nft 'table inet stateful { chain in { type filter hook prerouting priority 0; ct state invalid drop; }
-			chain out { type filter hook output priority 0; ct state invalid drop; }; }'
-	done
-	BACKEND+=" and conntrack"
-fi
-# NAME RULES: what another table costs a packet on the plain wire
-part() {
-	local h on=
-	for h in c d; do on+="nsenter -t ${PIDS[$h]} -n -- nft 'table inet part { $2 }';"; done
-	measure part "$1" c d "$on" "$(without c part; without d part)" "$GOOD4"
+# KIND RULES HOST HOST ADDRESS...: our table there, and not
+ours() {
+	local kind=$1 rules=$2 one=$3 other=$4 on off failed=0
+	shift 4
+	on=$(filter "$one" "$rules"; filter "$other" "$rules")
+	off=$(both "$one" "$other" 'delete table inet sortie')
+	WITHOUT="no table and no conntrack"
+	if [[ -z ${BARE:-} ]]; then
+		bash -ec "$on"
+		on=$(both "$one" "$other" 'add table inet sortie { }')
+		off=$(both "$one" "$other" 'add table inet sortie { flags dormant; }')
+		bash -ec "$off"
+		WITHOUT="the table dormant"
+	fi
+	measure "$kind" "$rules" "$one" "$other" "$on" "$off" "$@" || failed=1
+	[[ -n ${BARE:-} ]] || bash -ec "$(both "$one" "$other" 'delete table inet sortie')"
+	return $failed
 }
+# NAME RULES: what another table costs a packet on the plain wire
+part() { measure part "$1" c d "$(both c d "table inet part { $2 }")" "$(both c d 'delete table inet part')" "$GOOD4"; }
 # IN OUT: two base chains
 both_ways() { echo "chain in { type filter hook prerouting priority -150; $1; }; chain out { type filter hook output priority -150; $2; };"; }
 if [[ -n ${PARTS:-} ]]; then
@@ -100,16 +110,12 @@ if [[ -n ${PARTS:-} ]]; then
 		$ME4 . udp . 9000, $GOOD4 . udp . 9000 }; }; set live { type ipv4_addr; timeout 1h; elements = { $ME4, $GOOD4 }; };
 		$(both_ways 'ip saddr . meta l4proto . th dport @tuple ip saddr @live accept' 'ip daddr . meta l4proto . th dport @tuple ip daddr @live accept')"
 	part "conntrack, asked in two base chains" "$(both_ways 'ct state invalid drop' 'ct state invalid drop')"
-	ours=(c d "$(filter c 1000; filter d 1000)" "$(without c sortie; without d sortie)" "$GOOD4")
-	measure part "all of our table, 1,000 rules" "${ours[@]}"
-	for h in c d; do on $h nft "table inet stateful { $(both_ways 'ct state invalid drop' 'ct state invalid drop') }"; done
-	measure part "our table where conntrack is asked without it" "${ours[@]}"
+	BARE=1 ours part "our table, 1,000 rules" c d "$GOOD4"
+	BARE='' ours part "our table where conntrack is asked without it" c d "$GOOD4"
 	finish
 fi
-for rules in ${RULES:-1 1000}; do
-	measure path "$rules" a b "$(filter a "$rules"; filter b "$rules")" "$(without a sortie; without b sortie)" "$GOOD4" "$GOOD6" || FAILED=1
-done
+for rules in ${RULES:-1 1000}; do ours path "$rules" a b "$GOOD4" "$GOOD6" || FAILED=1; done
 [[ -n ${PACKET-1} ]] || finish
-measure packet 1000 c d "$(filter c 1000; filter d 1000)" "$(without c sortie; without d sortie)" "$GOOD4" "$GOOD6"
-[[ $BACKEND != kernel* ]] || measure tunnel 1000 a b "$(filter a 1000; filter b 1000)" "$(without a sortie; without b sortie)" "$GOOD4" "$GOOD6"
+ours packet 1000 c d "$GOOD4" "$GOOD6"
+[[ $BACKEND != kernel* ]] || ours tunnel 1000 a b "$GOOD4" "$GOOD6"
 finish

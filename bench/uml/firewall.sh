@@ -11,7 +11,7 @@ script=$B/uml/firewall-bench
 {
 	printf 'export B=%q ROWS=firewall-kernel WHERE=%q TEST_SCALE=10 PYTHONDONTWRITEBYTECODE=1\n' \
 		"$B" ', one processor for both hosts, ciphers in C (User Mode Linux)'
-	for name in BENCH_QUADS BENCH_MS RULES PACKET PARTS CONNTRACK; do
+	for name in BENCH_QUADS BENCH_MS RULES PACKET PARTS BARE; do
 		[[ -z ${!name+set} ]] || printf 'export %s=%q\n' "$name" "${!name}"
 	done
 	printf 'exec bash %q\n' "$PWD/bench/firewall.sh"
