@@ -22,6 +22,7 @@
 #include "daemon/seen.h"
 #include "daemon/state.h"
 #include "daemon/unanswered.h"
+#include "daemon/uplink.h"
 #include "daemon/view.h"
 #include "netlink/flows.h"
 #include "netlink/nflog.h"
@@ -33,6 +34,9 @@ enum agent_phase { AGENT_UNENROLLED, AGENT_ENROLLING, AGENT_ENROLLED };
 struct agent_options {
 	const char *state, *interface, *join_interface, *socket, *hosts, *group;
 	const char *hosts_block; /* a file with a block of ours in it; NULL: none */
+	char containers[FIREWALL_IFNAMES_MAX]
+		       [IFNAMSIZ]; /* interfaces that they are behind; none: bridges */
+	size_t n_containers;
 	enum wg_backend backend;
 	enum policy_mode mode; /* OBSERVE: not asked for */
 	bool plan;	       /* print the plan and end */
@@ -158,6 +162,7 @@ struct agent {
 	int doctor_fd;	       /* raw ICMPv6, opened before privileges went */
 	struct agent_verify verify;
 	struct agent_beside beside;
+	struct uplinks uplinks;	 /* as of the last look */
 	struct addr path_source; /* what this host sends to the hub from; unset: nothing yet */
 	struct flowlog *flowlog;
 	struct nflog *nflog;

@@ -215,6 +215,12 @@ bool kernel_has_table(struct kernel *kernel)
 	return firewall_stands(kernel->firewall) == 1;
 }
 
+int kernel_uplinks(struct kernel *kernel, const struct endpoint *hubs, size_t n_hubs,
+		   struct uplinks *uplinks)
+{
+	return uplink_look(kernel->link, hubs, n_hubs, uplinks);
+}
+
 int kernel_link(struct kernel *kernel, const char *ifname, struct link_info *ret)
 {
 	return link_get(kernel->link, ifname, ret);

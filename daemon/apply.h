@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "daemon/plan.h"
+#include "daemon/uplink.h"
 
 struct kernel;
 
@@ -63,6 +64,9 @@ int kernel_reopen_firewall(struct kernel *kernel, struct err *err);
 int kernel_counters(struct kernel *kernel, struct fw_counters *ret);
 bool kernel_has_table(struct kernel *kernel); /* a table of our name, whoever made it */
 int kernel_device(struct kernel *kernel, const char *ifname, struct wg_device **ret);
+/* Which bridges lead out of this host: uplink.h. */
+int kernel_uplinks(struct kernel *kernel, const struct endpoint *hubs, size_t n_hubs,
+		   struct uplinks *uplinks);
 int kernel_link(struct kernel *kernel, const char *ifname, struct link_info *ret); /* -ENODEV */
 /* Would the kernel take such a table? Changes nothing. */
 int kernel_try_firewall(struct kernel *kernel, const struct fw_desired *desired, struct err *err);

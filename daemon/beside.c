@@ -7,8 +7,6 @@
 
 #define PAUSE_FACTOR 10
 
-DEFINE_CLEANUP(if_freenameindex, struct if_nameindex *);
-
 static void add_container(struct foreign_question *question, const char *ifname)
 {
 	if (question->n_containers < FOREIGN_CONTAINERS_MAX)
@@ -16,13 +14,21 @@ static void add_container(struct foreign_question *question, const char *ifname)
 			       ifname);
 }
 
-/* As the firewall sees it: the interfaces that are named, else every bridge. */
+static bool is_uplink(const struct fw_desired *desired, const char *ifname)
+{
+	for (size_t i = 0; i < desired->n_uplink_ifnames; i++)
+		if (strncmp(desired->uplink_ifnames[i], ifname, IFNAMSIZ) == 0)
+			return true;
+	return false;
+}
+
+/* As the firewall sees it: the interfaces that are named, else every bridge that is no uplink. */
 static int add_containers(struct foreign_question *question)
 {
 	const struct fw_desired *desired = question->desired;
-	_cleanup_(if_freenameindexp) struct if_nameindex *names = NULL;
 	_cleanup_(link_closep) struct link_handle *handle = NULL;
-	struct link_info link;
+	_cleanup_(freep) struct link_info *links = NULL;
+	size_t n = 0;
 	int r;
 
 	for (size_t i = 0; i < desired->n_container_ifnames; i++)
@@ -30,11 +36,11 @@ static int add_containers(struct foreign_question *question)
 	if (!desired->containers || desired->n_container_ifnames)
 		return 0;
 	r = link_open(&handle);
-	names = r == 0 ? if_nameindex() : NULL;
-	for (size_t i = 0; names && names[i].if_name; i++)
-		if (link_get(handle, names[i].if_name, &link) == 0 &&
-		    strcmp(link.kind, "bridge") == 0)
-			add_container(question, link.name);
+	if (r == 0)
+		r = link_list(handle, &links, &n);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(links[i].kind, "bridge") == 0 && !is_uplink(desired, links[i].name))
+			add_container(question, links[i].name);
 	return r;
 }
 

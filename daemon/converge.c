@@ -67,6 +67,10 @@ static struct desired_input input_of(const struct agent *agent)
 		.hubs = agent->hubs.list,
 		.n_hubs = agent->hubs.n,
 		.api_uid = agent->net_uid,
+		.container_ifnames = agent->options.containers,
+		.n_container_ifnames = agent->options.n_containers,
+		.uplink_ifnames = agent->uplinks.names,
+		.n_uplink_ifnames = agent->uplinks.n,
 	};
 }
 
@@ -109,13 +113,36 @@ static bool created_by_us(const struct agent *agent, const char *ifname)
 	       strcmp(name, ifname) == 0;
 }
 
+/* Where containers' interfaces are named there is nothing to find out. */
+static int look_for_uplinks(struct agent *agent, struct err *err)
+{
+	bool before = agent->uplinks.too_many;
+	int r = agent->options.n_containers ? 0
+					    : kernel_uplinks(agent->kernel, agent->hubs.list,
+							     agent->hubs.n, &agent->uplinks);
+
+	if (r < 0)
+		return err_code(err, r, "look which interfaces lead out of this host: %s",
+				strerror(-r));
+	if (agent->uplinks.too_many && !before)
+		log_warning(
+			"more than %d bridges lead out of this host: the others count as containers'; "
+			"name those that are with --container-interface",
+			FIREWALL_IFNAMES_MAX);
+	return 0;
+}
+
 static int look(struct agent *agent, struct desired **ret_desired, struct actual *ret_actual,
 		struct err *err)
 {
-	struct desired_input input = input_of(agent);
 	_cleanup_(desired_freep) struct desired *desired = NULL;
-	int r = desired_build(&input, &desired, err);
+	struct desired_input input;
+	int r = look_for_uplinks(agent, err);
 
+	if (r < 0)
+		return r;
+	input = input_of(agent);
+	r = desired_build(&input, &desired, err);
 	if (r < 0)
 		return r;
 	decide_underlay(agent, desired);

@@ -29,6 +29,8 @@ void desired_free(struct desired *desired)
 	free((void *)(uintptr_t)desired->fw.tuples);
 	free((void *)(uintptr_t)desired->fw.underlay);
 	free((void *)(uintptr_t)desired->fw.egress);
+	free((void *)(uintptr_t)desired->fw.container_ifnames);
+	free((void *)(uintptr_t)desired->fw.uplink_ifnames);
 	free(desired->names);
 	free(desired->hosts);
 	free(desired);
@@ -130,6 +132,31 @@ static int copy_hubs(struct desired *d, const struct endpoint *hubs, size_t n)
 	d->fw.hubs = copy;
 	d->fw.n_hubs = n;
 	return 0;
+}
+
+static int copy_names(const char (*names)[IFNAMSIZ], size_t n, const char (**ret)[IFNAMSIZ],
+		      size_t *ret_n)
+{
+	char(*copy)[IFNAMSIZ] = calloc(n + 1, sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	if (n)
+		memcpy(copy, names, n * sizeof(*copy));
+	*ret = copy;
+	*ret_n = n;
+	return 0;
+}
+
+static int copy_interfaces(struct desired *d, const struct desired_input *input)
+{
+	struct fw_desired *fw = &d->fw;
+	int r = copy_names(input->container_ifnames, input->n_container_ifnames,
+			   &fw->container_ifnames, &fw->n_container_ifnames);
+
+	return r < 0 ? r
+		     : copy_names(input->uplink_ifnames, input->n_uplink_ifnames,
+				  &fw->uplink_ifnames, &fw->n_uplink_ifnames);
 }
 
 struct claim {
@@ -449,6 +476,8 @@ static int fill(struct build *b, struct err *err)
 	size_t n_peers = input->view ? input->view->n_peers : 0;
 	int r = copy_hubs(d, input->hubs, input->n_hubs);
 
+	if (r == 0)
+		r = copy_interfaces(d, input);
 	if (r < 0)
 		return r;
 	(void)snprintf(d->ifname, sizeof(d->ifname), "%s", input->ifname);

@@ -63,6 +63,8 @@ struct desired_input {
 		*hubs; /* the first is the one in use; none while names do not resolve */
 	size_t n_hubs;
 	uint32_t api_uid;
+	const char (*container_ifnames)[IFNAMSIZ], (*uplink_ifnames)[IFNAMSIZ];
+	size_t n_container_ifnames, n_uplink_ifnames;
 };
 
 /* -ENOTUNIQ: two peers share an address or a key (err says which); -ENOMEM, -EFBIG. */

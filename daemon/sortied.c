@@ -31,14 +31,22 @@ static int set_text(struct agent_options *options, size_t offset, const char *va
 	return 0;
 }
 
+static bool interface_name(const char *value)
+{
+	return link_name_valid(value) && value[0] != '.' && value[0] != '-';
+}
+
 static int set_interface(struct agent_options *options, size_t offset, const char *value)
 {
-	size_t length = strlen(value);
+	return interface_name(value) ? set_text(options, offset, value) : -EINVAL;
+}
 
-	if (length == 0 || length >= IFNAMSIZ || strchr(value, '/') || strchr(value, ' ') ||
-	    value[0] == '.' || value[0] == '-')
+static int add_container(struct agent_options *options, size_t offset, const char *value)
+{
+	if (!interface_name(value) || options->n_containers == FIREWALL_IFNAMES_MAX)
 		return -EINVAL;
-	return set_text(options, offset, value);
+	(void)snprintf(options->containers[options->n_containers++], IFNAMSIZ, "%s", value);
+	return 0;
 }
 
 static int set_backend(struct agent_options *options, size_t offset, const char *value)
@@ -104,6 +112,8 @@ static const struct option_row {
 	 "the overlay's interface (sortie0)"},
 	{"join-interface", 0, "NAME", set_interface, offsetof(struct agent_options, join_interface),
 	 "the temporary interface of an enrolment (sortie-join)"},
+	{"container-interface", 0, "NAME", add_container, 0,
+	 "containers are behind this one; repeatable (bridges but the uplink)"},
 	{"backend", 0, "auto|kernel|userspace", set_backend, 0, "which WireGuard (auto)"},
 	{"mode", 0, "enforce|overlay", set_mode, 0, "tighten what policy says"},
 	{"socket", 0, "PATH", set_text, offsetof(struct agent_options, socket),
@@ -143,8 +153,12 @@ static int set_option(struct agent_options *options, size_t index, const char *v
 
 	if (row->set(options, row->offset, value) == 0)
 		return 0;
-	log_error("--%s: \"%s\" is not %s", row->name, value,
-		  row->set == set_interface ? "a name that an interface can have" : row->argument);
+	if (row->set == add_container && options->n_containers == FIREWALL_IFNAMES_MAX)
+		log_error("--%s: at most %d can be named", row->name, FIREWALL_IFNAMES_MAX);
+	else
+		log_error("--%s: \"%s\" is not %s", row->name, value,
+			  strcmp(row->argument, "NAME") == 0 ? "a name that an interface can have"
+							     : row->argument);
 	return -EINVAL;
 }
 

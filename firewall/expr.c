@@ -187,6 +187,15 @@ static void add_container(struct building *b, const struct term *term)
 	}
 	meta(b, in ? NFT_META_IIFKIND : NFT_META_OIFKIND, NFT_REG_1);
 	compare(b, NFT_CMP_EQ, kind, sizeof(kind));
+	if (b->desired->n_uplink_ifnames > FIREWALL_IFNAMES_MAX)
+		b->error = -E2BIG;
+	for (size_t i = 0; b->error == 0 && i < b->desired->n_uplink_ifnames; i++) {
+		char name[IFNAMSIZ] = "";
+
+		(void)snprintf(name, sizeof(name), "%s", b->desired->uplink_ifnames[i]);
+		meta(b, in ? NFT_META_IIFNAME : NFT_META_OIFNAME, NFT_REG_1);
+		compare(b, NFT_CMP_NEQ, name, sizeof(name));
+	}
 }
 
 static struct prefix range_of(const struct building *b, enum range range)

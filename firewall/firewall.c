@@ -135,7 +135,7 @@ static const char *reason(int r)
 {
 	switch (r) {
 	case -E2BIG:
-		return "more port ranges wider than 64 ports, underlay and egress prefixes than 1000, or more than a million elements";
+		return "more port ranges wider than 64 ports, underlay and egress prefixes than 1000, more than 32 uplinks, or more than a million elements";
 	case -EINVAL:
 		return "a tuple of an unknown peer, an empty port range or an address that is not set";
 	default:

@@ -18,6 +18,8 @@
 
 #define FIREWALL_TABLE	     "sortie"
 #define FIREWALL_NFLOG_GROUP 83
+#define FIREWALL_IFNAMES_MAX                                                                       \
+	32 /* uplinks: each is a comparison of one rule, which has room for so many */
 
 enum fw_role {
 	FW_ROLE_WORKLOAD, /* one identity's host */
@@ -84,9 +86,11 @@ struct fw_desired {
 	size_t n_egress;
 	uint32_t
 		api_uid; /* workload: only this uid (and 0) may reach the hub's ports over the overlay */
-	/* Interfaces that containers are behind. None named: every interface of kind "bridge". */
+	/* Interfaces that containers are behind. None named: every interface of kind "bridge" but those of uplink_ifnames. */
 	const char (*container_ifnames)[IFNAMSIZ];
 	size_t n_container_ifnames;
+	const char (*uplink_ifnames)[IFNAMSIZ]; /* at most FIREWALL_IFNAMES_MAX, else -E2BIG */
+	size_t n_uplink_ifnames;
 };
 
 /* What apply would do, printable: one word and a count a line. */

@@ -33,6 +33,12 @@ static void write_entries(FILE *out, const char *word, const struct fw_underlay 
 			      entries[i].protocol, entries[i].port_low, entries[i].port_high);
 }
 
+static void write_names(FILE *out, const char *word, const char (*names)[IFNAMSIZ], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		(void)fprintf(out, "%s %s\n", word, names[i]);
+}
+
 int guard_format(const struct fw_desired *desired, bool locked, char **ret)
 {
 	const struct prefix hub6 = prefix_host(&desired->hub6), hub4 = prefix_host(&desired->hub4);
@@ -57,6 +63,9 @@ int guard_format(const struct fw_desired *desired, bool locked, char **ret)
 		(void)fprintf(out, "hub %s\n", endpoint_format(&desired->hubs[i], endpoint));
 	write_entries(out, "underlay", desired->underlay, desired->n_underlay);
 	write_entries(out, "egress", desired->egress, desired->n_egress);
+	write_names(out, "container-interface", desired->container_ifnames,
+		    desired->n_container_ifnames);
+	write_names(out, "uplink", desired->uplink_ifnames, desired->n_uplink_ifnames);
 	if (fclose(out) != 0) {
 		free(text);
 		return -ENOMEM;
@@ -96,14 +105,17 @@ static int read_port(const char *text, uint16_t *ret)
 	return r;
 }
 
-static int read_interface(struct guard *guard, const char *text)
+static int read_name(const char *text, char ret[IFNAMSIZ])
 {
-	char *name = guard->desired.ifname;
-
 	if (!*text || strlen(text) >= IFNAMSIZ || strpbrk(text, " /"))
 		return -EINVAL;
-	(void)snprintf(name, IFNAMSIZ, "%s", text);
+	(void)snprintf(ret, IFNAMSIZ, "%s", text);
 	return 0;
+}
+
+static int read_interface(struct guard *guard, const char *text)
+{
+	return read_name(text, guard->desired.ifname);
 }
 
 static int read_mode(struct guard *guard, const char *text)
@@ -238,6 +250,38 @@ static int read_egress(struct guard *guard, const char *text)
 	return r;
 }
 
+static int add_name(char (**list)[IFNAMSIZ], size_t *n, const char *text)
+{
+	char(*more)[IFNAMSIZ];
+	int r;
+
+	if (*n >= FIREWALL_IFNAMES_MAX)
+		return -EINVAL;
+	more = reallocarray(*list, *n + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	*list = more;
+	r = read_name(text, more[*n]);
+	*n += r == 0;
+	return r;
+}
+
+static int read_container(struct guard *guard, const char *text)
+{
+	int r = add_name(&guard->container_ifnames, &guard->desired.n_container_ifnames, text);
+
+	guard->desired.container_ifnames = guard->container_ifnames;
+	return r;
+}
+
+static int read_uplink(struct guard *guard, const char *text)
+{
+	int r = add_name(&guard->uplink_ifnames, &guard->desired.n_uplink_ifnames, text);
+
+	guard->desired.uplink_ifnames = guard->uplink_ifnames;
+	return r;
+}
+
 static const struct line_row {
 	const char *word;
 	bool required;
@@ -256,6 +300,8 @@ static const struct line_row {
 	{"hub", false, read_hub},
 	{"underlay", false, read_underlay},
 	{"egress", false, read_egress},
+	{"container-interface", false, read_container},
+	{"uplink", false, read_uplink},
 };
 
 static int read_line(struct guard *guard, char *line, uint32_t *seen)
@@ -311,6 +357,8 @@ void guard_done(struct guard *guard)
 	free(guard->hubs);
 	free(guard->underlay);
 	free(guard->egress);
+	free(guard->container_ifnames);
+	free(guard->uplink_ifnames);
 	*guard = (struct guard){0};
 }
 

@@ -19,6 +19,7 @@ struct guard {
 	struct fw_desired desired; /* points to what follows */
 	struct endpoint *hubs;
 	struct fw_underlay *underlay, *egress;
+	char (*container_ifnames)[IFNAMSIZ], (*uplink_ifnames)[IFNAMSIZ];
 };
 
 /*

@@ -14,6 +14,7 @@ void memory_done(struct memory *memory)
 	free(memory->underlay);
 	free(memory->egress);
 	free(memory->container_ifnames);
+	free(memory->uplink_ifnames);
 	*memory = (struct memory){0};
 }
 
@@ -58,19 +59,22 @@ void memory_keep(struct memory *memory, const struct fw_desired *desired,
 		keep(&memory->egress, desired->egress, desired->n_egress,
 		     sizeof(*desired->egress)) &&
 		keep(&memory->container_ifnames, desired->container_ifnames,
-		     desired->n_container_ifnames, sizeof(*desired->container_ifnames));
+		     desired->n_container_ifnames, sizeof(*desired->container_ifnames)) &&
+		keep(&memory->uplink_ifnames, desired->uplink_ifnames, desired->n_uplink_ifnames,
+		     sizeof(*desired->uplink_ifnames));
 	memory->desired.hubs = memory->hubs;
 	memory->desired.peers = memory->peers;
 	memory->desired.tuples = memory->tuples;
 	memory->desired.underlay = memory->underlay;
 	memory->desired.egress = memory->egress;
 	memory->desired.container_ifnames = memory->container_ifnames;
+	memory->desired.uplink_ifnames = memory->uplink_ifnames;
 }
 
 /* ---- the same? ---- */
 
 /* What is compared below. A new member that nobody compares would be a change that nobody makes. */
-_Static_assert(sizeof(void *) != 8 || sizeof(struct fw_desired) == 264,
+_Static_assert(sizeof(void *) != 8 || sizeof(struct fw_desired) == 280,
 	       "struct fw_desired has changed: compare the new member here");
 
 static bool same_options(const struct fw_desired *a, const struct fw_desired *b)
@@ -116,13 +120,21 @@ static bool same_underlay(const struct fw_desired *a, const struct fw_desired *b
 	       same_entries(a->egress, a->n_egress, b->egress, b->n_egress);
 }
 
+static bool same_names(const char (*a)[IFNAMSIZ], size_t n_a, const char (*b)[IFNAMSIZ], size_t n_b)
+{
+	bool same = n_a == n_b;
+
+	for (size_t i = 0; same && i < n_a; i++)
+		same = strncmp(a[i], b[i], IFNAMSIZ) == 0;
+	return same;
+}
+
 static bool same_containers(const struct fw_desired *a, const struct fw_desired *b)
 {
-	bool same = a->n_container_ifnames == b->n_container_ifnames;
-
-	for (size_t i = 0; same && i < a->n_container_ifnames; i++)
-		same = strncmp(a->container_ifnames[i], b->container_ifnames[i], IFNAMSIZ) == 0;
-	return same;
+	return same_names(a->container_ifnames, a->n_container_ifnames, b->container_ifnames,
+			  b->n_container_ifnames) &&
+	       same_names(a->uplink_ifnames, a->n_uplink_ifnames, b->uplink_ifnames,
+			  b->n_uplink_ifnames);
 }
 
 static bool same_peers(const struct fw_desired *a, const struct fw_desired *b)

@@ -8,7 +8,8 @@
 struct memory {
 	bool valid;
 	struct fw_desired desired; /* points to what follows */
-	void *hubs, *peers, *tuples, *underlay, *egress, *container_ifnames; /* owned */
+	void *hubs, *peers, *tuples, *underlay, *egress, *container_ifnames,
+		*uplink_ifnames; /* owned */
 };
 
 void memory_done(struct memory *memory);

@@ -169,23 +169,56 @@ static int get(struct link_handle *handle, const char *name, struct rtnl_link **
 	return link_end(handle, rtnl_link_get_kernel(handle->socket, 0, name, ret));
 }
 
+static struct link_info info_of(struct rtnl_link *link)
+{
+	struct link_info info = {0};
+	const char *kind = rtnl_link_get_type(link), *name = rtnl_link_get_name(link);
+
+	(void)snprintf(info.name, sizeof(info.name), "%s", name ? name : "");
+	(void)snprintf(info.kind, sizeof(info.kind), "%s", kind ? kind : "");
+	info.index = (unsigned int)rtnl_link_get_ifindex(link);
+	info.master = (unsigned int)rtnl_link_get_master(link);
+	info.mtu = rtnl_link_get_mtu(link);
+	info.up = rtnl_link_get_flags(link) & IFF_UP;
+	return info;
+}
+
 int link_get(struct link_handle *handle, const char *name, struct link_info *ret)
 {
 	_cleanup_(rtnl_link_putp) struct rtnl_link *link = NULL;
-	struct link_info info = {0};
-	const char *kind;
 	int r = get(handle, name, &link);
 
 	if (r < 0)
 		return r;
-	kind = rtnl_link_get_type(link);
-	(void)snprintf(info.name, sizeof(info.name), "%s", name);
-	(void)snprintf(info.kind, sizeof(info.kind), "%s", kind ? kind : "");
-	info.index = (unsigned int)rtnl_link_get_ifindex(link);
-	info.mtu = rtnl_link_get_mtu(link);
-	info.up = rtnl_link_get_flags(link) & IFF_UP;
-	*ret = info;
+	*ret = info_of(link);
 	return 0;
+}
+
+static int read_links(struct nl_cache *cache, struct link_info **ret, size_t *ret_n)
+{
+	_cleanup_(freep) void *list = NULL;
+	size_t n = 0;
+
+	for (struct nl_object *o = nl_cache_get_first(cache); o; o = nl_cache_get_next(o)) {
+		if (grow(&list, n, sizeof(**ret)) < 0)
+			return -ENOMEM;
+		((struct link_info *)list)[n++] = info_of((struct rtnl_link *)o);
+	}
+	*ret = take_pointer(list);
+	*ret_n = n;
+	return 0;
+}
+
+int link_list(struct link_handle *handle, struct link_info **ret, size_t *ret_n)
+{
+	_cleanup_(nl_cache_freep) struct nl_cache *cache = NULL;
+	int r = -EINTR;
+
+	for (int i = 0; i < DUMP_TRIES && r == -EINTR; i++) {
+		link_begin(handle);
+		r = link_end(handle, rtnl_link_alloc_cache(handle->socket, AF_UNSPEC, &cache));
+	}
+	return r < 0 ? r : read_links(cache, ret, ret_n);
 }
 
 int link_create(struct link_handle *handle, const char *name, const char *kind)

@@ -21,6 +21,7 @@ struct link_info {
 	char name[IFNAMSIZ];
 	char kind[16]; /* "wireguard", "tun", ...; "" if none */
 	unsigned int index;
+	unsigned int master; /* the bridge or bond that it is a port of; 0: none */
 	unsigned int mtu;
 	bool up;
 };
@@ -48,6 +49,7 @@ DEFINE_CLEANUP(link_close, struct link_handle *);
 bool link_name_valid(const char *name);
 
 int link_get(struct link_handle *handle, const char *name, struct link_info *ret); /* -ENODEV */
+int link_list(struct link_handle *handle, struct link_info **ret, size_t *ret_n);
 /* Makes a link of a kind that needs no parameters, down. -EEXIST, -EOPNOTSUPP. */
 int link_create(struct link_handle *handle, const char *name, const char *kind);
 int link_set_up(struct link_handle *handle, const char *name, bool up);
@@ -64,6 +66,10 @@ int link_addr_remove(struct link_handle *handle, unsigned int index, const struc
 		     uint8_t length);
 
 int link_routes(struct link_handle *handle, struct link_route **ret, size_t *ret_n);
+/* The interfaces of all default routes, of every table and with every next hop; one may stand more than once. */
+int link_ways_out(struct link_handle *handle, unsigned int **ret, size_t *ret_n);
+/* The interface that the kernel would send to this address by. -ENETUNREACH and the like where there is none. */
+int link_way_to(struct link_handle *handle, const struct addr *addr, unsigned int *ret);
 int link_route_add(struct link_handle *handle, const struct link_route *route);
 int link_route_remove(struct link_handle *handle, const struct link_route *route);
 

@@ -51,17 +51,85 @@ static int read_routes(struct nl_cache *cache, struct link_route **ret, size_t *
 	return 0;
 }
 
-int link_routes(struct link_handle *handle, struct link_route **ret, size_t *ret_n)
+static int dump(struct link_handle *handle, struct nl_cache **ret)
 {
-	_cleanup_(nl_cache_freep) struct nl_cache *cache = NULL;
 	int r = -EINTR;
 
 	for (int i = 0; i < DUMP_TRIES && r == -EINTR; i++) {
 		link_begin(handle);
-		r = link_end(handle, rtnl_route_alloc_cache(handle->socket, AF_UNSPEC, 0, &cache));
+		r = link_end(handle, rtnl_route_alloc_cache(handle->socket, AF_UNSPEC, 0, ret));
 	}
+	return r;
+}
+
+int link_routes(struct link_handle *handle, struct link_route **ret, size_t *ret_n)
+{
+	_cleanup_(nl_cache_freep) struct nl_cache *cache = NULL;
+	int r = dump(handle, &cache);
+
 	return r < 0 ? r : read_routes(cache, ret, ret_n);
 }
+
+/* ---- ways out ---- */
+
+static bool is_default(struct rtnl_route *entry)
+{
+	struct prefix destination;
+
+	return rtnl_route_get_type(entry) == RTN_UNICAST &&
+	       link_prefix(rtnl_route_get_dst(entry), &destination) == 0 && !destination.length;
+}
+
+static int add_ways(struct rtnl_route *entry, void **list, size_t *n)
+{
+	for (int i = 0; i < rtnl_route_get_nnexthops(entry); i++) {
+		if (grow(list, *n, sizeof(unsigned int)) < 0)
+			return -ENOMEM;
+		((unsigned int *)*list)[(*n)++] =
+			(unsigned int)rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(entry, i));
+	}
+	return 0;
+}
+
+int link_ways_out(struct link_handle *handle, unsigned int **ret, size_t *ret_n)
+{
+	_cleanup_(nl_cache_freep) struct nl_cache *cache = NULL;
+	_cleanup_(freep) void *list = NULL;
+	size_t n = 0;
+	int r = dump(handle, &cache);
+
+	if (r < 0)
+		return r;
+	for (struct nl_object *o = nl_cache_get_first(cache); o; o = nl_cache_get_next(o))
+		if (is_default((struct rtnl_route *)o) &&
+		    add_ways((struct rtnl_route *)o, &list, &n) < 0)
+			return -ENOMEM;
+	*ret = take_pointer(list);
+	*ret_n = n;
+	return 0;
+}
+
+int link_way_to(struct link_handle *handle, const struct addr *addr, unsigned int *ret)
+{
+	_cleanup_(nl_addr_putp) struct nl_addr *to = link_nl_addr(addr, (uint8_t)addr_bits(addr));
+	_cleanup_(rtnl_route_putp) struct rtnl_route *route = NULL;
+	struct rtnl_nexthop *hop;
+	int r;
+
+	if (!to)
+		return -ENOMEM;
+	link_begin(handle);
+	r = link_end(handle, rtnl_route_lookup(handle->socket, to, &route));
+	if (r < 0)
+		return r;
+	hop = rtnl_route_nexthop_n(route, 0);
+	if (!hop)
+		return -ENETUNREACH;
+	*ret = (unsigned int)rtnl_route_nh_get_ifindex(hop);
+	return 0;
+}
+
+/* ---- changes ---- */
 
 static int add_nexthop(struct rtnl_route *entry, unsigned int oif)
 {

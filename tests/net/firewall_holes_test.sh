@@ -11,10 +11,9 @@
 #                              box 172.17.0.2: a container, masqueraded; its port 80 published as 8080 and 8081
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/firewall_bed.sh"
+source "$(dirname "$0")/expect.sh"
 
-PROBE=$ROOT/tests/tools/probe.py
 RAW=$ROOT/tests/tools/fw_raw.py
-ASK_SECONDS=${TEST_SCALE%.*}
 LAN4=192.168.7 LAN6=fd00:7
 for h in me peers lan box; do host $h; done
 FW_PID=${PIDS[me]}
@@ -66,41 +65,6 @@ as() {
 	local v4=${1}4 v6=${1}6
 	on peers ip route replace $ME4/32 dev sortie0 src "${!v4}"
 	on peers ip -6 route replace $ME6/128 dev sortie0 src "${!v6}"
-}
-
-# Lines of OUTCOME TO4 TO6 PORT WHAT: both families asked at once; `closed` is refused or silent.
-expect() { # HOST WHEN [SETPRIV ARGS...]
-	local h=$1 when=$2 outcome to port what v answers attempt i=0 want=() got=() asked=() asking=()
-	shift 2
-	while read -r outcome v4 v6 port what; do
-		for v in 4 6; do
-			[[ $v == 4 ]] && to=$v4 || to=$v6
-			asking[i]="{\"id\": \"c$i\", \"to\": \"$to\", \"port\": \"$port\"}"
-			asked+=("${asked[*]:+,}${asking[i]}")
-			want[i]="${outcome//+/ }|IPv$v $when: $what"
-			i=$((i + 1))
-		done
-	done
-	for ((i = 0; i < ${#want[@]}; i++)); do got[i]=; done
-	# What should be open may be late on a busy machine and is asked again; what should not, is asked once.
-	for attempt in 1 2 3; do
-		answers=$(echo "[${asked[*]}]" | on "$h" "$@" "$PROBE" ask -t "$ASK_SECONDS")
-		asked=()
-		for ((i = 0; i < ${#want[@]}; i++)); do
-			grep -q "\"c$i\":" <<<"$answers" || continue
-			got[i]=$(sed -n "s/.*\"c$i\": \"\([^\"]*\)\".*/\1/p" <<<"$answers")
-			[[ ${want[i]} != open* || ${got[i]} != silent ]] || asked+=("${asked[*]:+,}${asking[i]}")
-		done
-		[[ ${#asked[@]} -gt 0 ]] || break
-	done
-	for ((i = 0; i < ${#want[@]}; i++)); do
-		outcome=${want[i]%%|*}
-		if [[ ${got[i]} == "$outcome" || ($outcome == closed && (${got[i]} == refused || ${got[i]} == silent)) ]]; then
-			pass "${want[i]#*|} is $outcome"
-		else
-			fail "${want[i]#*|} is $outcome" "it is '${got[i]}'"
-		fi
-	done
 }
 
 counter() { fw_apply --counters | sed -n "s/^$1 //p"; }

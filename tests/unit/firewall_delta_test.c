@@ -174,6 +174,34 @@ static void test_changes(void **unused)
 	}
 }
 
+/* A bridge that becomes an uplink: the chains that ask who is a container are written anew, no set is. */
+static void test_uplinks(void **unused)
+{
+	static const char names[FIREWALL_IFNAMES_MAX + 1][IFNAMSIZ] = {"br0", "br1"};
+	struct fw_desired wanted = example();
+	struct state before = {0}, after = {0};
+	struct delta delta = {0};
+
+	assert_int_equal(state_of(&wanted, NOW_MS, &before), 0);
+	wanted.uplink_ifnames = names;
+	wanted.n_uplink_ifnames = 2;
+	assert_int_equal(state_of(&wanted, NOW_MS, &after), 0);
+	assert_int_equal(delta_of(&before, &after, NOW_MS, &delta), 0);
+	for (size_t c = 0; c < N_CHAINS; c++)
+		assert_int_equal(delta.rewrite[c], c == CHAIN_FORWARD_OUT ||
+							   c == CHAIN_UNDERLAY_FORWARD ||
+							   c == CHAIN_EGRESS_FORWARD);
+	assert_int_equal(delta_plan(&delta).elements_added, 0);
+	delta_done(&delta);
+	state_done(&before);
+	state_done(&after);
+	wanted.n_uplink_ifnames = FIREWALL_IFNAMES_MAX;
+	assert_int_equal(state_of(&wanted, NOW_MS, &after), 0);
+	state_done(&after);
+	wanted.n_uplink_ifnames = FIREWALL_IFNAMES_MAX + 1;
+	assert_int_equal(state_of(&wanted, NOW_MS, &after), -E2BIG);
+}
+
 /* Every chain that is jumped to has rules, in every role, mode and with and without IPv4. */
 static void check_jumps(const struct state *state)
 {
@@ -246,6 +274,7 @@ int main(void)
 		cmocka_unit_test(test_unchanged_lease_keeps_its_end),
 		cmocka_unit_test(test_create),
 		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_uplinks),
 		cmocka_unit_test(test_jumps),
 		cmocka_unit_test(test_no_ipv4),
 		cmocka_unit_test(test_no_established_shortcut),

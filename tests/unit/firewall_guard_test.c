@@ -28,7 +28,10 @@ static const char whole[] = "sortie guard 1\n"
 			    "hub [2001:db8::1]:443\n"
 			    "underlay 192.0.2.0/24 6 22 22\n"
 			    "egress 2001:db8::53/128 17 53 53\n"
-			    "egress 192.0.2.53/32 1 0 0\n";
+			    "egress 192.0.2.53/32 1 0 0\n"
+			    "container-interface lxc0\n"
+			    "container-interface br-0123456789ab\n"
+			    "uplink br0\n";
 
 static struct guard parse(const char *text)
 {
@@ -54,6 +57,10 @@ static void test_there_and_back(void **state)
 	assert_int_equal(guard.desired.underlay[0].protocol, IPPROTO_TCP);
 	assert_int_equal(guard.desired.n_egress, 2);
 	assert_int_equal(guard.desired.egress[0].port_high, 53);
+	assert_int_equal(guard.desired.n_container_ifnames, 2);
+	assert_string_equal(guard.desired.container_ifnames[1], "br-0123456789ab");
+	assert_int_equal(guard.desired.n_uplink_ifnames, 1);
+	assert_string_equal(guard.desired.uplink_ifnames[0], "br0");
 	/* nobody is admitted, and WireGuard's port will be another one */
 	assert_int_equal(guard.desired.n_peers + guard.desired.n_tuples, 0);
 	assert_int_equal(guard.desired.listen_port, 0);
@@ -103,6 +110,9 @@ static void test_damage(void **state)
 		{"underlay 192.0.2.0/24 6 22 22\n", "underlay 192.0.2.0/24 600 22 22\n", "line 16"},
 		{"underlay 192.0.2.0/24 6 22 22\n", "open 192.0.2.0/24 6 22 22\n", "line 16"},
 		{"egress 192.0.2.53/32 1 0 0\n", "\n", "line 18"},
+		{"container-interface lxc0\n", "container-interface l/c0\n", "line 19"},
+		{"uplink br0\n", "uplink \n", "line 21"},
+		{"uplink br0\n", "uplink 1234567890123456\n", "line 21"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -116,11 +126,29 @@ static void test_damage(void **state)
 	}
 }
 
+static void test_limit(void **state)
+{
+	char text[sizeof(whole) + FIREWALL_IFNAMES_MAX * 16];
+	size_t length = sizeof(whole) - 1;
+	struct guard guard;
+	struct err err = {0};
+
+	memcpy(text, whole, sizeof(whole));
+	for (int i = 1; i < FIREWALL_IFNAMES_MAX; i++)
+		length += (size_t)snprintf(text + length, sizeof(text) - length, "uplink v%d\n", i);
+	guard = parse(text);
+	assert_int_equal(guard.desired.n_uplink_ifnames, FIREWALL_IFNAMES_MAX);
+	guard_done(&guard);
+	(void)snprintf(text + length, sizeof(text) - length, "uplink more\n");
+	assert_int_equal(guard_parse(text, &guard, &err), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_limit),
 	};
 	return cmocka_run_group_tests_name("firewall_guard", tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ struct world {
 	struct fw_peer peers[PEERS_MAX];
 	struct fw_tuple tuples[TUPLES_MAX];
 	struct fw_underlay underlay[2], egress[2];
-	char ifnames[1][IFNAMSIZ];
+	char ifnames[1][IFNAMSIZ], uplinks[1][IFNAMSIZ];
 	struct fw_desired desired;
 	int64_t now_ms;
 };
@@ -110,6 +110,9 @@ static void make_world(struct world *world, uint64_t seed)
 	world->desired.container_ifnames = (const char(*)[IFNAMSIZ])world->ifnames;
 	world->desired.n_container_ifnames = any(world, 2);
 	memcpy(world->ifnames[0], "br0", 4);
+	world->desired.uplink_ifnames = (const char(*)[IFNAMSIZ])world->uplinks;
+	world->desired.n_uplink_ifnames = any(world, 2);
+	memcpy(world->uplinks[0], "br1", 4);
 	assert_int_equal(endpoint_parse("192.0.2.1:51820", &world->hub), 0);
 	assert_int_equal(prefix_parse("fd00::/48", &world->desired.overlay6), 0);
 	world->underlay[0] = (struct fw_underlay){
@@ -360,6 +363,8 @@ OTHER(more_egress, world->desired.n_egress = 2)
 OTHER(no_egress, world->desired.n_egress = 0)
 OTHER(other_container, world->ifnames[0][2] = '7')
 OTHER(no_container, world->desired.n_container_ifnames = 0)
+OTHER(other_uplink, world->uplinks[0][2] = '7')
+OTHER(no_uplink, world->desired.n_uplink_ifnames = 0)
 OTHER(unknown_peer, world->tuples[0].peer = PEERS_MAX)
 OTHER(empty_range, (world->tuples[0].port_low = 9, world->tuples[0].port_high = 8))
 OTHER(too_many_wide, widen(world))
@@ -406,6 +411,8 @@ static const struct {
 	{"no egress", no_egress, false},
 	{"container interface", other_container, false},
 	{"no container interface", no_container, false},
+	{"uplink", other_uplink, false},
+	{"no uplink", no_uplink, false},
 	{"a tuple of nobody", unknown_peer, false},
 	{"a tuple without ports", empty_range, false},
 	{"more wide ranges than there may be", too_many_wide, false},
@@ -428,6 +435,7 @@ static void make_full_world(struct world *world)
 		world->tuples[i] = some_tuple(world);
 	world->desired.n_underlay = 2;
 	world->desired.n_container_ifnames = 1;
+	world->desired.n_uplink_ifnames = 1;
 }
 
 static bool same_chains(const struct world *world, const struct state *before)

@@ -245,6 +245,70 @@ static void test_bad_routes(void **state)
 	assert_int_equal(link_route_add(handle, &route), -EINVAL);
 }
 
+static const struct link_info *find(const struct link_info *links, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(links[i].name, name) == 0)
+			return &links[i];
+	return NULL;
+}
+
+static void test_list(void **state)
+{
+	unsigned int index = fresh_link();
+	_cleanup_(freep) struct link_info *links = NULL;
+	const struct link_info *link;
+	size_t n;
+
+	assert_int_equal(link_list(handle, &links, &n), 0);
+	assert_int_equal(n, 2);
+	assert_string_equal(find(links, n, "lo")->kind, "");
+	link = find(links, n, "d0");
+	assert_non_null(link);
+	assert_string_equal(link->kind, kind);
+	assert_int_equal(link->index, index);
+	assert_int_equal(link->master, 0);
+	assert_false(link->up);
+}
+
+/* Default routes of every table; and by which interface the kernel would send, which is none without a route. */
+static void test_ways(void **state)
+{
+	static const struct {
+		const char *fallback, *inside, *outside, *own;
+	} cases[] = {
+		{"0.0.0.0/0", "10.9.0.7", "192.0.2.1", "10.9.0.1"},
+		{"::/0", "fd09::7", "2001:db8::1", "fd09::1"},
+	};
+	unsigned int index = fresh_link(), way = 0;
+	struct addr inside, outside, own;
+	unsigned int *ways;
+	size_t n;
+
+	assert_int_equal(link_set_up(handle, "d0", true), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct link_route route = {.oif = index, .metric = 5, .table = i ? 0 : 1000};
+
+		assert_int_equal(prefix_parse(cases[i].fallback, &route.destination), 0);
+		assert_int_equal(addr_parse(cases[i].inside, &inside), 0);
+		assert_int_equal(addr_parse(cases[i].outside, &outside), 0);
+		assert_int_equal(addr_parse(cases[i].own, &own), 0);
+		assert_int_equal(link_addr_add(handle, index, &own, i ? 64 : 16), 0);
+		assert_int_equal(link_ways_out(handle, &ways, &n), 0);
+		assert_int_equal(n, 0);
+		free(ways);
+		assert_int_equal(link_way_to(handle, &inside, &way), 0);
+		assert_int_equal(way, index);
+		assert_int_equal(link_way_to(handle, &outside, &way), -ENETUNREACH);
+		assert_int_equal(link_route_add(handle, &route), 0);
+		assert_int_equal(link_ways_out(handle, &ways, &n), 0);
+		assert_int_equal(n, 1);
+		assert_int_equal(ways[0], index);
+		free(ways);
+		assert_int_equal(link_route_remove(handle, &route), 0);
+	}
+}
+
 struct heard {
 	unsigned int indices[256];
 	size_t n;
@@ -320,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_names),	       cmocka_unit_test(test_link),
 		cmocka_unit_test(test_addresses),      cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_foreign_routes), cmocka_unit_test(test_bad_routes),
+		cmocka_unit_test(test_list),	       cmocka_unit_test(test_ways),
 		cmocka_unit_test(test_events),	       cmocka_unit_test(test_lost_events),
 	};
 	return cmocka_run_group_tests(tests, enter_namespace, leave);
