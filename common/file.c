@@ -4,9 +4,11 @@
 #include "common/cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <sodium.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -99,31 +101,88 @@ static int sync_folder_of(const char *path)
 	return 0;
 }
 
-int file_write(const char *path, const void *data, size_t length, mode_t mode)
+/* A name beside path that nobody else has or can guess. */
+static int temporary_name(const char *path, char ret[PATH_MAX])
 {
-	char temporary[PATH_MAX];
-	int fd;
-	int r;
+	uint64_t random;
 
-	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.new", path) >= sizeof(temporary))
-		return -ENAMETOOLONG;
-	if (unlink(temporary) < 0 && errno != ENOENT)
+	randombytes_buf(&random, sizeof(random));
+	return (size_t)snprintf(ret, PATH_MAX, "%s.%016" PRIx64, path, random) >= PATH_MAX
+		       ? -ENAMETOOLONG
+		       : 0;
+}
+
+#define OWN_DESCRIPTORS "/proc/self/fd"
+
+/*
+ * A file that has no name yet, so that nothing is left of it whoever dies; where the file system knows no such files, or none
+ * could be given a name later, one that has. *ret_named says which.
+ */
+static int open_temporary(const char *temporary, mode_t mode, bool *ret_named, int *ret)
+{
+	char folder[PATH_MAX];
+	int fd = -1;
+
+	(void)snprintf(folder, sizeof(folder), "%s", temporary);
+	*ret_named = access(OWN_DESCRIPTORS, X_OK) < 0;
+	if (!*ret_named) {
+		fd = open(dirname(folder), O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
+		*ret_named = fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR);
+	}
+	if (*ret_named)
+		fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	*ret = fd;
+	return fd < 0 ? -errno : 0;
+}
+
+static int fill(int fd, const void *data, size_t length, mode_t mode, gid_t group)
+{
+	struct stat st;
+	int r = write_all(fd, data, length);
+
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0 ||
+	    (group != (gid_t)-1 && group != st.st_gid && fchown(fd, (uid_t)-1, group) < 0) ||
+	    fchmod(fd, mode) < 0 || fsync(fd) < 0)
 		return -errno;
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-	if (fd < 0)
-		return -errno;
-	r = write_all(fd, data, length);
-	if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0))
-		r = -errno;
-	if (close(fd) < 0 && r == 0)
-		r = -errno;
+	return 0;
+}
+
+/* The only way to a name for a descriptor that needs no capability is by its link in /proc. */
+static int give_name(int fd, const char *temporary)
+{
+	char link[64];
+
+	(void)snprintf(link, sizeof(link), OWN_DESCRIPTORS "/%d", fd);
+	return linkat(AT_FDCWD, link, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+int file_write_as(const char *path, const void *data, size_t length, mode_t mode, gid_t group)
+{
+	_cleanup_(closep) int fd = -1;
+	char temporary[PATH_MAX];
+	bool named;
+	int r = temporary_name(path, temporary);
+
+	if (r == 0)
+		r = open_temporary(temporary, mode, &named, &fd);
+	if (r < 0)
+		return r;
+	r = fill(fd, data, length, mode, group);
+	if (r == 0 && !named)
+		r = give_name(fd, temporary);
+	named |= r == 0;
 	if (r == 0 && rename(temporary, path) < 0)
 		r = -errno;
-	if (r < 0) {
+	if (r < 0 && named)
 		(void)unlink(temporary);
-		return r;
-	}
-	return sync_folder_of(path);
+	return r < 0 ? r : sync_folder_of(path);
+}
+
+int file_write(const char *path, const void *data, size_t length, mode_t mode)
+{
+	return file_write_as(path, data, length, mode, (gid_t)-1);
 }
 
 int folder_make(const char *path, mode_t mode)

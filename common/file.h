@@ -18,8 +18,13 @@ int file_read(const char *path, size_t limit, char **ret, size_t *ret_length);
 /* file_read() for secrets: -EPERM where group or others can read the file. The caller wipes the bytes. */
 int file_read_secret(const char *path, size_t limit, char **ret, size_t *ret_length);
 
-/* Writes to a temporary name, fsyncs, renames over path, fsyncs the folder. */
+/*
+ * Writes a file that has no name, fsyncs, gives it one that nobody can guess, renames it over path, fsyncs the folder: what
+ * others have there stays, and nothing is left of a write that was interrupted.
+ */
 int file_write(const char *path, const void *data, size_t length, mode_t mode);
+/* The same with a group of its own. -EPERM where that is none of ours. */
+int file_write_as(const char *path, const void *data, size_t length, mode_t mode, gid_t group);
 
 /* mkdir with mode where missing; -ENOTDIR; -EPERM where it stands but is wider than mode or not ours. */
 int folder_make(const char *path, mode_t mode);

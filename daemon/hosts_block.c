@@ -97,25 +97,20 @@ static int fail(const char *path, int r, struct err *err)
 	const char *why = r == -ELOOP	? "it is a symbolic link: name what it points to"
 			  : r == -EBUSY ? "it is a mount point and cannot be replaced"
 			  : r == -EROFS ? "the file system is read-only"
-			  : r == -EPERM ? "it belongs to another user"
+			  : r == -EPERM ? "it belongs to another user or group"
 					: strerror(-r);
 
 	return err_code(err, r, "names in %s: %s", path, why);
 }
 
-/* Somebody else's file keeps its mode; one that is not ours would become ours, so it stays as it is. */
-static int look_at(const char *path, mode_t *ret_mode)
+/* Somebody else's file keeps mode and group; one that is not ours would become ours, so it stays as it is. */
+static int look_at(const char *path, struct stat *ret)
 {
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
+	if (lstat(path, ret) < 0)
 		return -errno;
-	if (S_ISLNK(st.st_mode))
+	if (S_ISLNK(ret->st_mode))
 		return -ELOOP;
-	if (st.st_uid != geteuid())
-		return -EPERM;
-	*ret_mode = st.st_mode & 07777;
-	return 0;
+	return ret->st_uid == geteuid() ? 0 : -EPERM;
 }
 
 int hosts_block_write(const char *path, const char *names, struct err *err)
@@ -123,8 +118,8 @@ int hosts_block_write(const char *path, const char *names, struct err *err)
 	_cleanup_(freep) char *old = NULL, *text = NULL;
 	struct err where = {0};
 	size_t length = 0;
-	mode_t mode = 0;
-	int r = look_at(path, &mode);
+	struct stat st;
+	int r = look_at(path, &st);
 
 	if (r == -ENOENT && !names)
 		return 0;
@@ -139,6 +134,6 @@ int hosts_block_write(const char *path, const char *names, struct err *err)
 		return err_code(err, r, "names in %s: line %u: %s", path, where.line, where.text);
 	if (strcmp(old, text) == 0)
 		return 0;
-	r = file_write(path, text, strlen(text), mode);
+	r = file_write_as(path, text, strlen(text), st.st_mode & 07777, st.st_gid);
 	return r < 0 ? fail(path, r, err) : 0;
 }

@@ -13,7 +13,7 @@
 int hosts_block_merge(const char *file, const char *names, char **ret, struct err *err);
 
 /*
- * The same with the file at path: replaced at once (rename) with mode and content of its own, untouched where nothing
+ * The same with the file at path: replaced at once (rename), with its mode, owner and group, untouched where nothing
  * changes or anything fails. No file: -ENOENT, but for taking the block out.
  */
 int hosts_block_write(const char *path, const char *names, struct err *err);

@@ -5,10 +5,15 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "common/addr.h"
 #include "common/base32.h"
@@ -372,6 +377,72 @@ static void test_files(void **state)
 	assert_int_equal(unlink(path) | rmdir(folder), 0);
 }
 
+/* What stands in a folder, as "a b c". */
+static void names_in(const char *folder, char *ret, size_t size)
+{
+	struct dirent **entries;
+	int n = scandir(folder, &entries, NULL, alphasort);
+
+	*ret = '\0';
+	for (int i = 0; i < n; i++) {
+		size_t length = strlen(ret);
+
+		if (entries[i]->d_name[0] != '.')
+			(void)snprintf(ret + length, size - length, "%s%s", length ? " " : "",
+				       entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+/* In a child that dies in the middle of its write, as by kill -9. */
+static void die_writing(const char *path)
+{
+	static char data[8192];
+	const struct rlimit limit = {sizeof(data) / 2, sizeof(data) / 2}, none = {0};
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		(void)signal(SIGXFSZ, SIG_DFL);
+		(void)setrlimit(RLIMIT_CORE, &none);
+		(void)setrlimit(RLIMIT_FSIZE, &limit);
+		(void)file_write(path, data, sizeof(data) / 2, 0600);
+		(void)file_write(path, data, sizeof(data), 0600);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+}
+
+/* Beside a file of that name stand others', and nothing of ours, however it ends. */
+static void test_files_beside(void **state)
+{
+	char folder[] = "/tmp/sortie-common-XXXXXX", path[64], other[64], names[256];
+	_cleanup_(freep) char *text = NULL;
+	size_t length;
+
+	assert_non_null(mkdtemp(folder));
+	(void)snprintf(path, sizeof(path), "%s/file", folder);
+	(void)snprintf(other, sizeof(other), "%s/file.new", folder);
+	assert_int_equal(file_write(other, "a stranger's", 12, 0600), 0);
+	assert_int_equal(file_write(path, "one", 3, 0600), 0);
+	assert_int_equal(file_read(other, 100, &text, &length), 0);
+	assert_string_equal(text, "a stranger's");
+	names_in(folder, names, sizeof(names));
+	assert_string_equal(names, "file file.new");
+	die_writing(path);
+	names_in(folder, names, sizeof(names));
+	assert_string_equal(names, "file file.new");
+	/* a folder cannot be replaced */
+	assert_int_equal(unlink(path) | mkdir(path, 0700), 0);
+	assert_int_equal(file_write(path, "two", 3, 0600), -EISDIR);
+	names_in(folder, names, sizeof(names));
+	assert_string_equal(names, "file file.new");
+	assert_int_equal(rmdir(path) | unlink(other) | rmdir(folder), 0);
+	assert_int_equal(file_write(path, "two", 3, 0600), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +457,7 @@ int main(void)
 		cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_errors_are_printable),
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_files_beside),
 	};
 	return cmocka_run_group_tests_name("common", tests, NULL, NULL);
 }

@@ -98,6 +98,17 @@ static void test_file(void **state)
 	assert_int_equal(hosts_block_write(path, "a\n", &err), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_ino, before);
+	/* neither is the group, where it can be kept */
+	if (geteuid() == 0) {
+		assert_int_equal(chown(path, 0, 4), 0);
+		assert_int_equal(hosts_block_write(path, "c\n", &err), 0);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_gid, 4);
+		assert_int_equal(st.st_mode & 07777, 0640);
+		assert_int_equal(chown(path, 1, 0), 0);
+		assert_int_equal(hosts_block_write(path, "d\n", &err), -EPERM);
+		assert_int_equal(chown(path, 0, 0), 0);
+	}
 	assert_int_equal(symlink(path, link), 0);
 	assert_int_equal(hosts_block_write(link, "b\n", &err), -ELOOP);
 	assert_non_null(strstr(err.text, "symbolic link"));
