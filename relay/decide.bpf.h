@@ -65,9 +65,11 @@ static __always_inline int endpoint_same(const struct relay_endpoint *a,
 #define PATH_STALE_NS	(180 * 1000000000ULL)
 
 /*
- * Remembers where the site dials. A source address can be forged, so a packet that nothing confirms (confirmed = 0:
- * no mac1, no session index) only fills a gap, or replaces what was not confirmed for longer than a session lives. What
- * was learnt while the site had another endpoint is a gap: the handshake that moved it came from where it was unknown.
+ * Remembers where the site dials. A source address can be forged, and so can an initiation by whoever knows the responder's
+ * public key, which for the hub is whoever has seen a token. So a packet without a session's index (confirmed = 0) only
+ * fills a gap, or replaces what was not confirmed for longer than a session lives; what the hub's WireGuard answers
+ * confirms it where the answer leaves (path_confirm). What was learnt while the site had another endpoint is a gap: the
+ * handshake that moved it came from where it was unknown.
  */
 static __always_inline void path_learn(__u32 site, const struct relay_packet *packet, __u64 now,
 				       int confirmed)
@@ -83,6 +85,24 @@ static __always_inline void path_learn(__u32 site, const struct relay_packet *pa
 	path->local = packet->local;
 	path->peer = packet->source;
 	path->interface = packet->interface;
+	path->confirmed_ns = now;
+}
+
+/*
+ * The hub's own WireGuard sends this to the site, from the address and port where what it has authenticated came to. The
+ * interface stays where nothing else changes: packets may come by another than they leave by.
+ */
+static __always_inline void path_confirm(struct relay_path *path, const struct relay_packet *packet,
+					 __u64 now)
+{
+	if (!endpoint_same(&path->local, &packet->local) ||
+	    !endpoint_same(&path->peer, &packet->source)) {
+		path->local = packet->local;
+		path->peer = packet->source;
+		path->interface = packet->interface;
+	} else if (age(now, path->confirmed_ns) < PATH_REFRESH_NS) {
+		return;
+	}
 	path->confirmed_ns = now;
 }
 
@@ -303,13 +323,12 @@ static __always_inline int pending_add(struct relay_handshakes *ring, __u32 init
 	return bpf_map_update_elem(&sessions, &key, &entry, BPF_ANY) == 0;
 }
 
-/* The peer's session with the hub itself goes by the second port, so what the hub answers must leave from there. */
+/* By which port the peer's session with the hub itself goes: what the hub answers must leave from there. */
 static __always_inline void answer_remember(const struct relay_packet *packet)
 {
 	struct relay_answer_key key = {.peer = packet->source, .index = packet->word1};
-	__u32 one = 1;
-	if (packet->by_alt)
-		bpf_map_update_elem(&answers, &key, &one, BPF_ANY);
+	__u32 by_alt = packet->by_alt;
+	bpf_map_update_elem(&answers, &key, &by_alt, BPF_ANY);
 }
 
 static __always_inline int for_hub(struct relay_scratch *s)
@@ -328,7 +347,7 @@ static __always_inline enum verdict decide_initiation(struct relay_scratch *s,
 	__u32 source = owner->site;
 	/* Outside the budgets: the hub must stay reachable, and its WireGuard would do the same work. */
 	if (for_hub(s)) {
-		path_learn(source, &s->packet, now, 1);
+		path_learn(source, &s->packet, now, 0);
 		return VERDICT_PASS;
 	}
 	if (owner->expires_ns <= now)
@@ -347,7 +366,7 @@ static __always_inline enum verdict decide_initiation(struct relay_scratch *s,
 		return drop(RELAY_BUDGET_REFUSED);
 	if (!pending_add(ring, source, responder, s->packet.word1, now))
 		return VERDICT_DROP;
-	path_learn(source, &s->packet, now, 1);
+	path_learn(source, &s->packet, now, 0);
 	count_add(RELAY_INITIATIONS, 1);
 	return forward(s, AT_TC, responder, pair, now);
 }

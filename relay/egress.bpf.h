@@ -35,16 +35,34 @@ static __always_inline void hop_learn(struct relay_hop *hop, const struct relay_
 	__sync_lock_test_and_set(&hop->learnt_ns, now);
 }
 
-/* Whether the hub's own message to that endpoint answers what came to the second port. */
-static __always_inline int leaves_by_alt(const struct relay_packet *packet,
-					 const struct relay_path *path, __be16 alt_port)
+/* The port by which the session came that the hub's own message belongs to; 0: that is not known. */
+static __always_inline const __u32 *answer_recall(const struct relay_packet *packet)
 {
 	struct relay_answer_key key = {.peer = packet->source,
 				       .index = packet->type == MESSAGE_RESPONSE ? packet->word2
 										 : packet->word1};
-	if (path && path->local.family == packet->source.family && path->local.port == alt_port)
-		return 1;
-	return packet->type != MESSAGE_INITIATION && bpf_map_lookup_elem(&answers, &key);
+	return packet->type == MESSAGE_INITIATION ? 0 : bpf_map_lookup_elem(&answers, &key);
+}
+
+/* Of a session that is not known, and of what the hub asks first, where the site dials. */
+static __always_inline int leaves_by_alt(const struct relay_packet *packet,
+					 const struct relay_path *path, const __u32 *by_alt,
+					 __be16 alt_port)
+{
+	if (!alt_port)
+		return 0;
+	if (by_alt)
+		return *by_alt != 0;
+	return path && path->local.family == packet->source.family && path->local.port == alt_port;
+}
+
+static __always_inline void source_port_change(struct __sk_buff *skb, __u32 udp_at, __be16 from,
+					       __be16 to)
+{
+	bpf_l4_csum_replace(skb, udp_at + __builtin_offsetof(struct udphdr, check), from, to,
+			    BPF_F_MARK_MANGLED_0 | sizeof(to));
+	bpf_skb_store_bytes(skb, udp_at + __builtin_offsetof(struct udphdr, source), &to,
+			    sizeof(to), 0);
 }
 
 static __always_inline void egress_family(struct __sk_buff *skb, __u32 family,
@@ -68,9 +86,12 @@ static __always_inline void egress_family(struct __sk_buff *skb, __u32 family,
 	if (!(family == RELAY_IPV4 ? parse_ipv4(data, end, packet) : parse_ipv6(data, end, packet)))
 		return;
 	/* the peer is where the packet goes */
+	struct relay_endpoint own = packet->source;
 	packet->source = packet->local;
 	packet->source.port = udp->dest;
+	packet->local = own;
 	packet->local.port = udp->source;
+	packet->interface = skb->ifindex;
 	__builtin_memcpy(ethernet, data, sizeof(ethernet));
 	if (parse_words(data, end, family, packet) != VERDICT_FORWARD)
 		return;
@@ -78,13 +99,15 @@ static __always_inline void egress_family(struct __sk_buff *skb, __u32 family,
 	struct relay_path *path = owner ? bpf_map_lookup_elem(&paths, &owner->site) : 0;
 	if (path)
 		hop_learn(&path->hop, &packet->source, skb->ifindex, ethernet, now_coarse(s));
-	__be16 alt_port = loaded->alt_port;
-	if (!alt_port || packet->local.port == alt_port || !leaves_by_alt(packet, path, alt_port))
-		return;
-	bpf_l4_csum_replace(skb, at + __builtin_offsetof(struct udphdr, check), packet->local.port,
-			    alt_port, BPF_F_MARK_MANGLED_0 | sizeof(alt_port));
-	bpf_skb_store_bytes(skb, at + __builtin_offsetof(struct udphdr, source), &alt_port,
-			    sizeof(alt_port), 0);
+	const __u32 *by_alt = answer_recall(packet);
+	if (packet->local.port == hub->port &&
+	    leaves_by_alt(packet, path, by_alt, loaded->alt_port)) {
+		packet->local.port = loaded->alt_port;
+		source_port_change(skb, at, hub->port, loaded->alt_port);
+	}
+	/* a cookie is sent to whoever asks */
+	if (path && by_alt && packet->type != MESSAGE_COOKIE)
+		path_confirm(path, packet, now_coarse(s));
 }
 
 SEC("tc")

@@ -29,8 +29,7 @@
 #define RELAY_SESSIONS 4 /* WireGuard itself keeps three */
 #define RELAY_RECENT   8 /* candidates tested before the list */
 
-#define RELAY_ANSWERS_MAX                                                                          \
-	16384 /* sessions of the hub itself by the second port; the least used one goes */
+#define RELAY_ANSWERS_MAX 16384 /* sessions of the hub itself; the least used one goes */
 
 #define RELAY_SESSION_LIFE_NS (200 * 1000000000ULL) /* WireGuard's die after 180 s */
 #define RELAY_PENDING_LIFE_NS (30 * 1000000000ULL)
@@ -168,8 +167,8 @@ struct relay_session {
 };
 
 /*
- * Map "answers": a session of the hub's own that its peer keeps by the second port: answers leave from there. The index
- * is the peer's, as it stands in all that the hub sends in this session. The value says nothing.
+ * Map "answers": by which port a peer keeps a session of the hub's own, 1: the second one. Answers leave from there. The
+ * index is the peer's, as it stands in all that the hub sends in this session.
  */
 struct relay_answer_key {
 	struct relay_endpoint peer;

@@ -297,6 +297,110 @@ static void test_alt_port_between_sites(void **unused)
 	}
 }
 
+/* ---- who may say where a site dials ---- */
+
+static void initiation_to(const struct endpoint *hub, bool v6, uint32_t site, uint32_t key_of,
+			  uint32_t index)
+{
+	struct endpoint from = bed_endpoint(v6, site);
+	struct key key = bed_key(key_of);
+	uint8_t message[148] = {1};
+	put_le(message + 4, index);
+	mac1(&key, message, 116, message + 116);
+	struct frame frame = frame_make(&from, hub, message, sizeof(message));
+	(void)run(&frame);
+}
+
+/* Where what site 2 sends to site 1 leaves from: the hub's address and port that site 1 sees. */
+static void assert_dials(bool v6, const struct endpoint *hub)
+{
+	struct frame frame = data_frame(v6, 2, 1000);
+	assert_int_equal(run(&frame), FORWARD);
+	assert_int_equal(port_at(&frame, v6, false), hub->port);
+	assert_memory_equal(frame.bytes + 14 + (v6 ? 8 : 12), hub->addr.bytes,
+			    addr_length(&hub->addr));
+}
+
+/*
+ * A forged source and the hub's public key, which every token has, make an initiation that anybody can send. What counts is
+ * that the hub's WireGuard answers it, or that a session's index comes.
+ */
+static void test_forged_initiations_move_nobody(void **unused)
+{
+	EACH_FAMILY(v6)
+	{
+		struct endpoint hub = bed_endpoint(v6, BED_HUB), alt = hub_alt(v6), other = hub;
+		other.addr.bytes[addr_length(&other.addr) - 1] ^= 0x40;
+		const struct endpoint *to[] = {&alt, &other};
+		session(v6, 1000, 2000);
+		initiation_to(&hub, v6, 1, BED_HUB, 500);
+		assert_int_equal(answer_port(v6, 1, 2, 500), BED_PORT);
+		assert_dials(v6, &hub);
+		for (uint32_t i = 0; i < 100; i++) {
+			initiation_to(to[i % 2], v6, 1, BED_HUB, 600 + i);
+			assert_dials(v6, &hub);
+			initiation_to(to[i % 2], v6, 1, 2, 800 + i);
+			assert_dials(v6, &hub);
+			assert_int_equal(answer_port(v6, 1, 4, 500), BED_PORT);
+		}
+		/* who only listens is not moved either, however long it does */
+		_cleanup_(closep) int paths = map_open("paths");
+		uint32_t site = 1;
+		struct relay_path path;
+		assert_int_equal(bpf_map_lookup_elem(paths, &site, &path), 0);
+		path.confirmed_ns -= 170 * 1000000000ULL;
+		assert_int_equal(bpf_map_update_elem(paths, &site, &path, BPF_ANY), 0);
+		assert_int_equal(answer_port(v6, 1, 4, 500), BED_PORT);
+		assert_int_equal(bpf_map_lookup_elem(paths, &site, &path), 0);
+		path.confirmed_ns -= 170 * 1000000000ULL;
+		assert_int_equal(bpf_map_update_elem(paths, &site, &path, BPF_ANY), 0);
+		initiation_to(&alt, v6, 1, BED_HUB, 700);
+		assert_dials(v6, &hub);
+	}
+}
+
+/* A site that changes port behind the same mapping: the hub answers where it was asked, and others follow. */
+static void test_answered_initiations_move(void **unused)
+{
+	EACH_FAMILY(v6)
+	{
+		struct endpoint hub = bed_endpoint(v6, BED_HUB), alt = hub_alt(v6);
+		session(v6, 1000, 2000);
+		initiation_to(&hub, v6, 1, BED_HUB, 500);
+		assert_int_equal(answer_port(v6, 1, 2, 500), BED_PORT);
+		initiation_to(&alt, v6, 1, BED_HUB, 501);
+		assert_int_equal(answer_port(v6, 1, 2, 501), BED_ALT_PORT);
+		assert_dials(v6, &alt);
+		assert_int_equal(answer_port(v6, 1, 1, 5), BED_ALT_PORT);
+		initiation_to(&hub, v6, 1, BED_HUB, 502);
+		assert_int_equal(answer_port(v6, 1, 2, 502), BED_PORT);
+		assert_dials(v6, &hub);
+		/* what a session's index comes with */
+		struct frame frame;
+		uint8_t message[96] = {4};
+		put_le(message + 4, 2000);
+		assert_int_equal(alt_sends(v6, 1, message, sizeof(message), &frame), FORWARD);
+		assert_dials(v6, &alt);
+	}
+}
+
+/* A member's own handshake from another's endpoint is answered there. It holds until the hub speaks with whose it is. */
+static void test_a_members_forgery_holds_for_one_echo(void **unused)
+{
+	EACH_FAMILY(v6)
+	{
+		struct endpoint hub = bed_endpoint(v6, BED_HUB), alt = hub_alt(v6);
+		session(v6, 1000, 2000);
+		initiation_to(&hub, v6, 1, BED_HUB, 500);
+		assert_int_equal(answer_port(v6, 1, 2, 500), BED_PORT);
+		initiation_to(&alt, v6, 1, BED_HUB, 666);
+		assert_int_equal(answer_port(v6, 1, 2, 666), BED_ALT_PORT);
+		assert_dials(v6, &alt);
+		assert_int_equal(answer_port(v6, 1, 4, 500), BED_PORT);
+		assert_dials(v6, &hub);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +412,9 @@ int main(void)
 		cmocka_unit_test(test_alt_port_needs_mac1),
 		cmocka_unit_test(test_alt_port_may_be_anothers),
 		cmocka_unit_test(test_alt_port_between_sites),
+		cmocka_unit_test(test_forged_initiations_move_nobody),
+		cmocka_unit_test(test_answered_initiations_move),
+		cmocka_unit_test(test_a_members_forgery_holds_for_one_echo),
 	};
 	bed_hook = HOOK_XDP; /* what passes it goes to tc */
 	return cmocka_run_group_tests(tests, group_start, group_stop);
