@@ -346,24 +346,39 @@ static int refuse_other_name(const struct key *public_key, struct err *err)
 	return r;
 }
 
+/* One table serves both roles: beside an agent's there is no hub's. */
+static int refuse_agents_table(struct firewall *firewall, struct err *err)
+{
+	int r = firewall_is_workloads(firewall);
+
+	return r < 0   ? err_code(err, r, "read table inet sortie: %s", strerror(-r))
+	       : r > 0 ? err_code(err, -EEXIST,
+				  "no hub to remove: table inet sortie is an agent's, which "
+				  "`sortied --remove` or `sortie leave` takes away")
+		       : 0;
+}
+
 int hub_remove(const char *ifname, const struct key *public_key, struct err *err)
 {
 	_cleanup_(firewall_closep) struct firewall *firewall = NULL;
-	int r = is_ours(ifname, public_key);
+	int stands = is_ours(ifname, public_key), r;
 
-	if (r == -ENODEV && refuse_other_name(public_key, err) < 0)
+	if (stands == -ENODEV && refuse_other_name(public_key, err) < 0)
 		return -EEXIST;
-	if (r == 0)
-		r = wg_destroy(ifname);
-	if (r < 0 && r != -ENODEV)
-		return err_code(err, r, "cannot remove interface %s: %s", ifname,
-				r == -EEXIST ? "it is not this hub's" : strerror(-r));
+	if (stands < 0 && stands != -ENODEV)
+		return err_code(err, stands, "cannot remove interface %s: %s", ifname,
+				stands == -EEXIST ? "it is not this hub's" : strerror(-stands));
 	r = firewall_open(&firewall);
-	if (r == 0)
-		r = firewall_remove(firewall);
 	if (r < 0)
 		return err_code(err, r, "cannot remove the hub's filter: %s", strerror(-r));
-	return 0;
+	r = refuse_agents_table(firewall, err);
+	if (r < 0)
+		return r;
+	r = stands == 0 ? wg_destroy(ifname) : 0;
+	if (r < 0 && r != -ENODEV)
+		return err_code(err, r, "cannot remove interface %s: %s", ifname, strerror(-r));
+	r = firewall_remove(firewall);
+	return r < 0 ? err_code(err, r, "cannot remove the hub's filter: %s", strerror(-r)) : 0;
 }
 
 /* ---- its peers ---- */

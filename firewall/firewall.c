@@ -545,6 +545,19 @@ int firewall_stands(struct firewall *firewall)
 		     : r;
 }
 
+int firewall_is_workloads(struct firewall *firewall)
+{
+	struct state state = {0};
+	int r = readback_frame(firewall->nl, &state);
+
+	/* Only a workload lets anything through from the overlay to another interface. */
+	if (r == 0)
+		r = state.exists && state.chains[CHAIN_FORWARD_IN] &&
+		    *state.chains[CHAIN_FORWARD_IN];
+	state_done(&state);
+	return r == -EEXIST ? 0 : r;
+}
+
 int firewall_remove(struct firewall *firewall)
 {
 	struct batch batch;

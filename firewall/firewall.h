@@ -129,6 +129,8 @@ int firewall_refresh_leases(struct firewall *firewall, const struct fw_peer *pee
 int firewall_verify(struct firewall *firewall);
 /* Is there a table of our name, whoever made it? 1, 0. */
 int firewall_stands(struct firewall *firewall);
+/* Is it a workload's, which an agent or its guard has made? 1; 0 where it is a hub's, empty, of another layout or not there. */
+int firewall_is_workloads(struct firewall *firewall);
 /* Removes the table. Gone already is success. */
 int firewall_remove(struct firewall *firewall);
 const char *firewall_error(const struct firewall *firewall);

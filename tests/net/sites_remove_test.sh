@@ -48,6 +48,11 @@ check "the hub is removed" remove_hub
 check "nothing of it is in the kernel" gone hub
 check "its keys are not touched" test -s "$T/control/keys/hub"
 check "twice is fine" remove_hub
+refused "where an agent runs and no hub" 1 "table inet sortie is an agent's" on monitor "$B/sortie-control" remove --state "$T/control" --interface hub0
+agent_stop
+refused "where an agent has run" 1 "sortied --remove" on monitor "$B/sortie-control" remove --state "$T/control" --interface hub0
+check "its rules stand" on monitor nft list chain inet sortie from_peer
+agent_run monitor || exit 1
 if on hub ip link add sortie0 type wireguard 2>/dev/null; then
 	refused "another's interface of that name" 1 "is not this hub's" remove_hub
 	check "stays" on hub ip link show sortie0
