@@ -31,12 +31,16 @@ void unanswered_free(struct unanswered *unanswered)
 	free(unanswered);
 }
 
+static int compare_ids(const void *id, const void *entry)
+{
+	return id_compare(id, &((const struct entry *)entry)->id);
+}
+
 static struct entry *find(const struct unanswered *unanswered, const struct id *id)
 {
-	for (size_t i = 0; i < unanswered->n; i++)
-		if (id_equal(&unanswered->entries[i].id, id))
-			return &unanswered->entries[i];
-	return NULL;
+	return unanswered->n ? bsearch(id, unanswered->entries, unanswered->n,
+				       sizeof(*unanswered->entries), compare_ids)
+			     : NULL;
 }
 
 /* Counters that went down are those of a new peer or a new interface. A lone keepalive is not answered and need not be. */

@@ -109,11 +109,50 @@ static void test_several(void **state)
 	assert_true(unanswered_may_renew(unanswered, &peers[0].id, at(90)));
 }
 
+static size_t compared;
+int __real_id_compare(const struct id *a, const struct id *b);
+int __wrap_id_compare(const struct id *a, const struct id *b);
+int __wrap_id_compare(const struct id *a, const struct id *b)
+{
+	compared++;
+	return __real_id_compare(a, b);
+}
+
+/* The agent's loop stands while it looks: as many comparisons as a tree's, for as many peers as there can be. */
+static void test_many(void **state)
+{
+	static struct verified_identity peers[API_IDENTITIES_MAX];
+	static struct wg_peer there[API_IDENTITIES_MAX];
+	_cleanup_(unanswered_freep) struct unanswered *unanswered = NULL;
+	struct view view = {.peers = peers, .n_peers = API_IDENTITIES_MAX};
+	struct wg_device device = {.peers = there, .n_peers = API_IDENTITIES_MAX};
+	struct id found;
+
+	for (size_t i = 0; i < API_IDENTITIES_MAX; i++) {
+		peers[i].id.bytes[0] = there[i].public_key.bytes[0] = (uint8_t)(i >> 8);
+		peers[i].id.bytes[1] = there[i].public_key.bytes[1] = (uint8_t)i;
+		peers[i].k4 = there[i].public_key;
+	}
+	assert_int_equal(unanswered_new(&unanswered), 0);
+	for (int look = 0; look < 5; look++) {
+		there[API_IDENTITIES_MAX - 1].tx_bytes += 148;
+		compared = 0;
+		assert_int_equal(unanswered_look(unanswered, &view, &device, at(look * 10)), 0);
+		assert_true(compared <= API_IDENTITIES_MAX * 16);
+	}
+	assert_int_equal(unanswered_take(unanswered, at(40), &found, 1), 1);
+	assert_true(id_equal(&found, &peers[API_IDENTITIES_MAX - 1].id));
+	compared = 0;
+	assert_true(unanswered_may_renew(unanswered, &found, at(40)));
+	assert_true(compared <= 16 + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stories),
 		cmocka_unit_test(test_several),
+		cmocka_unit_test(test_many),
 	};
 	return cmocka_run_group_tests_name("daemon unanswered", tests, NULL, NULL);
 }
