@@ -5,9 +5,11 @@
  */
 #include <getopt.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "relay/load.h"
 
@@ -27,75 +29,122 @@ struct options {
 	bool unload;
 };
 
-static bool number_parse(const char *text, unsigned long max, unsigned long *ret)
+static bool number_parse(const char *text, unsigned long min, unsigned long max, unsigned long *ret)
 {
 	char *end;
 	if (text[0] < '0' || text[0] > '9')
 		return false;
 	unsigned long value = strtoul(text, &end, 10);
-	if (*end != '\0' || value > max)
+	if (*end != '\0' || value < min || value > max)
 		return false;
 	*ret = value;
 	return true;
 }
 
-static bool option_take(struct options *options, int option, const char *value)
+static bool take_interface(struct relay_load *load, const char *value)
 {
-	struct relay_load *load = &options->load;
-	unsigned long number = 0;
-	switch (option) {
-	case 'i':
-		if (load->interface_count == RELAY_INTERFACES)
-			return false;
-		load->interfaces[load->interface_count++] = value;
-		return true;
-	case 'b':
-		load->bpffs_dir = value;
-		return true;
-	case 'p':
-		if (!number_parse(value, UINT16_MAX, &number) || number == 0)
-			return false;
-		load->port = (uint16_t)number;
-		return true;
-	case 'a':
-		if (!number_parse(value, UINT16_MAX, &number))
-			return false;
-		load->alt_port = (uint16_t)number;
-		return true;
-	case 'h':
-		return hook_wish_parse(value, &load->hook) == 0;
-	case 'o':
-		if (!number_parse(value, UINT32_MAX - 1, &number))
-			return false;
-		load->owner = (uid_t)number;
-		return true;
-	case 'u':
-		options->unload = true;
-		return true;
-	default:
+	if (load->interface_count == RELAY_INTERFACES)
 		return false;
-	}
+	load->interfaces[load->interface_count++] = value;
+	return true;
+}
+
+static bool take_bpffs(struct relay_load *load, const char *value)
+{
+	load->bpffs_dir = value;
+	return true;
+}
+
+static bool take_port(struct relay_load *load, const char *value)
+{
+	unsigned long number = 0;
+	bool taken = number_parse(value, 1, UINT16_MAX, &number);
+	load->port = (uint16_t)number;
+	return taken;
+}
+
+static bool take_alt_port(struct relay_load *load, const char *value)
+{
+	unsigned long number = 0;
+	bool taken = number_parse(value, 0, UINT16_MAX, &number);
+	load->alt_port = (uint16_t)number;
+	return taken;
+}
+
+static bool take_hook(struct relay_load *load, const char *value)
+{
+	return hook_wish_parse(value, &load->hook) == 0;
+}
+
+static bool take_owner(struct relay_load *load, const char *value)
+{
+	unsigned long number = 0;
+	bool taken = number_parse(value, 0, UINT32_MAX - 1, &number);
+	load->owner = (uid_t)number;
+	return taken;
+}
+
+_Static_assert(RELAY_INTERFACES == 4, "the words below say 4");
+
+static const struct option_row {
+	const char *name;
+	bool (*take)(struct relay_load *load, const char *value);
+	const char *takes;
+} option_rows[] = {
+	{"interface", take_interface, "a name, and at most 4 of them"},
+	{"bpffs", take_bpffs, "a folder"},
+	{"port", take_port, "a number from 1 to 65535"},
+	{"alt-port", take_alt_port, "a number from 0 to 65535"},
+	{"hook", take_hook, "auto, xdp, generic or tc"},
+	{"owner", take_owner, "a user id"},
+};
+
+/* One line; --help has the rest. */
+static __attribute__((format(printf, 1, 2))) bool wrong(const char *format, ...)
+{
+	char text[256];
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_error("%s: see sortie-relay-load --help", text);
+	return false;
+}
+
+static bool options_complete(const struct options *options)
+{
+	const struct relay_load *load = &options->load;
+	const char *missing = !load->bpffs_dir		   ? "bpffs"
+			      : options->unload		   ? NULL
+			      : load->interface_count == 0 ? "interface"
+			      : load->port == 0		   ? "port"
+							   : NULL;
+	return !missing || wrong("--%s is missing", missing);
 }
 
 static bool options_parse(int argc, char **argv, struct options *ret)
 {
-	static const struct option table[] = {
-		{"interface", required_argument, NULL, 'i'},
-		{"bpffs", required_argument, NULL, 'b'},
-		{"port", required_argument, NULL, 'p'},
-		{"alt-port", required_argument, NULL, 'a'},
-		{"hook", required_argument, NULL, 'h'},
-		{"owner", required_argument, NULL, 'o'},
-		{"unload", no_argument, NULL, 'u'},
-		{NULL, 0, NULL, 0},
-	};
+	enum { UNLOAD = 1, FIRST };
+	struct option table[ARRAY_SIZE(option_rows) + 2] = {{"unload", no_argument, NULL, UNLOAD}};
 	int option;
-	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1)
-		if (!option_take(ret, option, optarg))
-			return false;
-	if (optind != argc || !ret->load.bpffs_dir)
-		return false;
-	return ret->unload || (ret->load.interface_count > 0 && ret->load.port != 0);
+	for (int i = 0; i < (int)ARRAY_SIZE(option_rows); i++)
+		table[i + 1] =
+			(struct option){option_rows[i].name, required_argument, NULL, FIRST + i};
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		if (option == '?')
+			return wrong("no option %s, or its value is missing", argv[optind - 1]);
+		if (option == UNLOAD) {
+			ret->unload = true;
+			continue;
+		}
+		const struct option_row *row = &option_rows[option - FIRST];
+		if (!row->take(&ret->load, optarg))
+			return wrong("--%s takes %s, not \"%s\"", row->name, row->takes, optarg);
+	}
+	if (optind < argc)
+		return wrong("\"%s\" is no option", argv[optind]);
+	return options_complete(ret);
 }
 
 static void report(const struct relay_load *load, const struct relay_loaded *loaded)
@@ -119,10 +168,8 @@ int main(int argc, char **argv)
 		fputs(usage_text, stdout);
 		return EXIT_SUCCESS;
 	}
-	if (!options_parse(argc, argv, &options)) {
-		fputs(usage_text, stderr);
+	if (!options_parse(argc, argv, &options))
 		return EXIT_USAGE;
-	}
 	int r = options.unload ? relay_unload(options.load.bpffs_dir, &err)
 			       : relay_load(&options.load, &loaded, &err);
 	if (r < 0) {

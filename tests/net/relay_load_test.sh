@@ -23,7 +23,7 @@ refused() { # NAME STATUS WORD COMMAND...: fails with that status, and its last 
 	"$@" >"$T/out" 2>&1 || rc=$?
 	check "$name" test $rc -eq "$status"
 	check "$name: says why" grep -q -e "$word" "$T/out"
-	check "$name: in one line" test "$status" -eq 2 -o "$(wc -l <"$T/out")" -eq 1
+	check "$name: in one line" test "$(wc -l <"$T/out")" -eq 1
 }
 
 on hub tc qdisc add dev eth0 clsact
@@ -58,14 +58,29 @@ check_not "a plain folder is refused too" on hub "$LOADER" --interface eth0 --po
 check "and stays" test -d "$T/plain"
 refused "no privileges" 1 "Permission denied\|not permitted" on hub setpriv --reuid 65534 --regid 65534 --clear-groups \
 	"$LOADER" --interface eth0 --port 51820 --bpffs "$T/bpf/other"
-refused "no interface" 2 usage load
-refused "a port of 0" 2 usage on hub "$LOADER" --interface eth0 --bpffs "$DIR" --port 0
-refused "a port that is no number" 2 usage on hub "$LOADER" --interface eth0 --bpffs "$DIR" --port 51820x
-refused "an owner that is no number" 2 usage load --interface eth0 --owner root
-refused "something left over" 2 usage load --interface eth0 eth1
 
-refused "a hook that does not exist" 2 usage load --interface eth0 --hook best
-refused "a second port beyond the last" 2 usage load --interface eth0 --alt-port 65536
+# --- the command line: what, where, what to do
+wrong() { # WORDS ARGS...: with these words in one line, and nothing done
+	refused "$1" 2 "^sortie-relay-load: $1: see sortie-relay-load --help$" on hub "$LOADER" "${@:2}"
+}
+ok="--interface eth0 --bpffs $DIR --port 51820"
+# shellcheck disable=SC2086 # words
+{
+	wrong "--interface is missing" --bpffs "$DIR" --port 51820
+	wrong "--bpffs is missing" --interface eth0 --port 51820
+	wrong "--bpffs is missing" --unload
+	wrong "--port is missing" --interface eth0 --bpffs "$DIR"
+	wrong '--port takes a number from 1 to 65535, not "0"' $ok --port 0
+	wrong '--port takes a number from 1 to 65535, not "51820x"' $ok --port 51820x
+	wrong '--alt-port takes a number from 0 to 65535, not "65536"' $ok --alt-port 65536
+	wrong '--owner takes a user id, not "root"' $ok --owner root
+	wrong '--hook takes auto, xdp, generic or tc, not "best"' $ok --hook best
+	wrong '--interface takes a name, and at most 4 of them, not "eth5"' $ok --interface eth2 --interface eth3 --interface eth4 --interface eth5
+	wrong 'no option --nonsense, or its value is missing' $ok --nonsense
+	wrong 'no option --hook, or its value is missing' $ok --hook
+	wrong '"eth1" is no option' $ok eth1
+}
+check "what was wrong has changed nothing" test "$(ours eth0)$(ours eth1)" = 01
 
 # --- XDP
 TOOL=$B/tests/tools/relay_tool
