@@ -60,7 +60,6 @@ struct agent_hubs {
 struct agent_probe {
 	int fd; /* raw ICMPv6, opened before privileges went */
 	uint16_t sequence;
-	struct mono sent_at;
 	bool waiting; /* for the answer to sequence */
 	unsigned int misses, restarts;
 	bool answers;

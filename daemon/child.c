@@ -231,6 +231,20 @@ int child_resolve(struct child *child, const char *host, uint16_t port, child_re
 	return ask(child, &message, &question, ret_id);
 }
 
+int child_resolve_text(struct child *child, const char *text, child_resolved on_done, void *data,
+		       uint64_t *ret_id)
+{
+	char host[IPC_HOST_MAX];
+	const char *colon = strrchr(text, ':');
+	unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
+
+	if (port == 0 || port > UINT16_MAX || (size_t)(colon - text) >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, text, (size_t)(colon - text));
+	host[colon - text] = '\0';
+	return child_resolve(child, host, (uint16_t)port, on_done, data, ret_id);
+}
+
 int child_call(struct child *child, const struct ipc_call *call, child_called on_done, void *data,
 	       uint64_t *ret_id)
 {

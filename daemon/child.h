@@ -39,6 +39,9 @@ typedef void (*child_resolved)(const struct ipc_resolved *resolved, void *data);
 typedef void (*child_called)(const struct ipc_call_done *done, void *data);
 int child_resolve(struct child *child, const char *host, uint16_t port, child_resolved on_done,
 		  void *data, uint64_t *ret_id);
+/* The same of "HOST:PORT", the host a name. -EINVAL where it is not that. */
+int child_resolve_text(struct child *child, const char *text, child_resolved on_done, void *data,
+		       uint64_t *ret_id);
 int child_call(struct child *child, const struct ipc_call *call, child_called on_done, void *data,
 	       uint64_t *ret_id);
 /* on_done is not called any more. 0 and unknown ids are fine. */

@@ -84,18 +84,10 @@ static void on_resolved(const struct ipc_resolved *resolved, void *data)
 
 static int ask_name(struct doctor *doctor, const char *text)
 {
-	char host[IPC_HOST_MAX];
-	const char *colon = strrchr(text, ':');
-	unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
-
-	if (port == 0 || port > UINT16_MAX || (size_t)(colon - text) >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, text, (size_t)(colon - text));
-	host[colon - text] = '\0';
 	if (!doctor->agent->child || !child_is_ready(doctor->agent->child))
 		return -EAGAIN;
-	return child_resolve(doctor->agent->child, host, (uint16_t)port, on_resolved, doctor,
-			     &doctor->question);
+	return child_resolve_text(doctor->agent->child, text, on_resolved, doctor,
+				  &doctor->question);
 }
 
 static void names_next(struct doctor *doctor)

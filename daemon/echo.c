@@ -77,7 +77,7 @@ int echo_send(int fd, const struct echo *echo, size_t size)
 				 .msg_control = &control,
 				 .msg_controllen = sizeof(control)};
 
-	if (size < ECHO_OVERHEAD + sizeof(head.sent_us) || size > PACKET_MAX)
+	if (size < ECHO_SIZE_MIN || size > PACKET_MAX)
 		return -EINVAL;
 	iov[1].iov_len = size - ECHO_OVERHEAD - sizeof(head.sent_us);
 	head.icmp.icmp6_id = htons(echo->id);

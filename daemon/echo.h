@@ -10,6 +10,7 @@
 #include "common/addr.h"
 
 #define ECHO_OVERHEAD 48 /* IPv6 and ICMPv6 headers */
+#define ECHO_SIZE_MIN (ECHO_OVERHEAD + 8)
 
 struct echo {
 	struct addr from, to;
@@ -21,7 +22,7 @@ struct echo {
 int echo_open(int *ret_fd);
 /* Replies from now on, or none any more; what still waits to be read is thrown away. */
 int echo_listen(int fd, bool on);
-/* A packet of size bytes, headers and all, at least ECHO_OVERHEAD + 8. Carries the time when it was sent. */
+/* A packet of size bytes, headers and all, at least ECHO_SIZE_MIN. Carries the time when it was sent. */
 int echo_send(int fd, const struct echo *echo, size_t size);
 /*
  * One reply, as echo_send() filled it; *ret_size is the packet's, *ret_us how long it took. -EAGAIN: none is there,

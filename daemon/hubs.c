@@ -5,9 +5,6 @@
  */
 #include "common/log.h"
 #include "daemon/agent.h"
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char *text_of(const struct agent *agent, size_t index)
@@ -80,21 +77,6 @@ static void on_resolved(const struct ipc_resolved *resolved, void *data)
 	ask_next(agent);
 }
 
-/* "HOST:PORT" of a name; numeric ones have been parsed already. */
-static int ask(struct agent *agent, const char *text)
-{
-	char host[IPC_HOST_MAX];
-	const char *colon = strrchr(text, ':');
-	unsigned long port = colon ? strtoul(colon + 1, NULL, 10) : 0;
-
-	if (port == 0 || port > UINT16_MAX || (size_t)(colon - text) >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, text, (size_t)(colon - text));
-	host[colon - text] = '\0';
-	return child_resolve(agent->child, host, (uint16_t)port, on_resolved, agent,
-			     &agent->hubs.question);
-}
-
 static void ask_next(struct agent *agent)
 {
 	struct agent_hubs *hubs = &agent->hubs;
@@ -105,7 +87,8 @@ static void ask_next(struct agent *agent)
 			add_found(hubs, &endpoint);
 			continue;
 		}
-		if (agent->child && ask(agent, text) == 0)
+		if (agent->child && child_resolve_text(agent->child, text, on_resolved, agent,
+						       &hubs->question) == 0)
 			return; /* on_resolved() goes on */
 	}
 	finish(agent);

@@ -9,13 +9,10 @@
 #include "common/log.h"
 #include "daemon/agent.h"
 #include "daemon/doctor.h"
-#include <errno.h>
-#include <netinet/icmp6.h>
-#include <netinet/in.h>
+#include "daemon/echo.h"
 #include <sodium.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #define PERIOD_US     UINT64_C(2000000)
 #define DUE_US	      UINT64_C(1000000)
@@ -29,21 +26,16 @@ static const uint16_t echo_id = 0x5357;
 
 int probe_open(struct agent *agent, struct err *err)
 {
-	struct icmp6_filter filter;
-	int fd = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMPV6);
+	int r = echo_open(&agent->probe.fd);
 
-	agent->probe.fd = fd;
-	if (fd < 0)
+	if (r < 0)
 		return err_code(
-			err, -errno,
+			err, r,
 			"open an ICMPv6 socket: %s: sortied starts with CAP_NET_RAW and gives "
 			"it up",
-			strerror(errno));
-	ICMP6_FILTER_SETBLOCKALL(&filter);
-	ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &filter);
-	if (setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof(filter)) < 0)
-		return err_code(err, -errno, "filter the ICMPv6 socket: %s", strerror(errno));
-	return 0;
+			strerror(-r));
+	r = echo_listen(agent->probe.fd, true);
+	return r < 0 ? err_code(err, r, "filter the ICMPv6 socket: %s", strerror(-r)) : 0;
 }
 
 static void set_timer(struct agent *agent, uint64_t in_us)
@@ -54,41 +46,20 @@ static void set_timer(struct agent *agent, uint64_t in_us)
 
 static int send_echo(struct agent *agent)
 {
-	struct probe_packet {
-		struct icmp6_hdr header;
-		uint8_t payload[8];
-	} packet = {.header = {.icmp6_type = ICMP6_ECHO_REQUEST}};
-	struct sockaddr_in6 to = {.sin6_family = AF_INET6};
-	const struct addr *hub = &agent->desired->fw.hub6;
-	union {
-		struct cmsghdr header;
-		char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-	} control = {0};
-	struct iovec iov = {&packet, sizeof(packet)};
-	struct msghdr message = {.msg_name = &to,
-				 .msg_namelen = sizeof(to),
-				 .msg_iov = &iov,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
-	struct in6_pktinfo info = {
-		.ipi6_ifindex = kernel_interface_index(agent->kernel, agent->options.interface)};
+	const struct echo echo = {
+		.from = agent->ipv6,
+		.to = agent->desired->fw.hub6,
+		.ifindex = kernel_interface_index(agent->kernel, agent->options.interface),
+		.id = echo_id,
+		.sequence = ++agent->probe.sequence,
+	};
 
-	packet.header.icmp6_id = htons(echo_id);
-	packet.header.icmp6_seq = htons(++agent->probe.sequence);
-	memcpy(&to.sin6_addr, hub->bytes, sizeof(to.sin6_addr));
-	memcpy(&info.ipi6_addr, agent->ipv6.bytes, sizeof(info.ipi6_addr));
-	control.header.cmsg_level = IPPROTO_IPV6;
-	control.header.cmsg_type = IPV6_PKTINFO;
-	control.header.cmsg_len = CMSG_LEN(sizeof(info));
-	memcpy(CMSG_DATA(&control.header), &info, sizeof(info));
-	return sendmsg(agent->probe.fd, &message, MSG_DONTWAIT) < 0 ? -errno : 0;
+	return echo_send(agent->probe.fd, &echo, ECHO_SIZE_MIN);
 }
 
 /* A packet that cannot be sent is one that is not answered. */
 static void ask(struct agent *agent)
 {
-	agent->probe.sent_at = clock_mono();
 	(void)send_echo(agent);
 	agent->probe.waiting = true;
 	set_timer(agent, DUE_US);
@@ -124,29 +95,22 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 	return 0;
 }
 
-static bool is_answer(const struct agent *agent, const uint8_t *bytes, ssize_t length,
-		      const struct sockaddr_in6 *from)
+static bool is_answer(const struct agent *agent, const struct echo *echo)
 {
-	struct icmp6_hdr header;
-
-	if (length < (ssize_t)sizeof(header) || !agent->desired)
-		return false;
-	memcpy(&header, bytes, sizeof(header));
-	return header.icmp6_type == ICMP6_ECHO_REPLY && ntohs(header.icmp6_id) == echo_id &&
-	       ntohs(header.icmp6_seq) == agent->probe.sequence &&
-	       memcmp(&from->sin6_addr, agent->desired->fw.hub6.bytes, 16) == 0;
+	return agent->probe.waiting && agent->desired && echo->id == echo_id &&
+	       echo->sequence == agent->probe.sequence &&
+	       addr_equal(&echo->from, &agent->desired->fw.hub6);
 }
 
-static void answered(struct agent *agent)
+static void answered(struct agent *agent, uint32_t took_us)
 {
 	struct agent_probe *probe = &agent->probe;
-	int64_t took_us = clock_mono().us - probe->sent_at.us;
 	bool came_back = !probe->answers;
 
 	probe->waiting = false;
 	probe->misses = probe->restarts = 0;
 	probe->answers = true;
-	probe->round_trip_us = took_us > 0 && took_us < UINT32_MAX ? (uint32_t)took_us : 0;
+	probe->round_trip_us = took_us;
 	set_timer(agent, probe->hurry ? HURRY_US : PERIOD_US + randombytes_uniform(JITTER_US));
 	probe->hurry -= probe->hurry > 0;
 	if (came_back) {
@@ -159,14 +123,12 @@ static void answered(struct agent *agent)
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *data)
 {
 	struct agent *agent = data;
-	struct sockaddr_in6 from = {0};
-	socklen_t from_length = sizeof(from);
-	uint8_t bytes[128];
-	ssize_t n = recvfrom(fd, bytes, sizeof(bytes), MSG_DONTWAIT, (struct sockaddr *)&from,
-			     &from_length);
+	struct echo echo;
+	uint32_t took_us;
+	size_t size;
 
-	if (agent->probe.waiting && is_answer(agent, bytes, n, &from))
-		answered(agent);
+	if (echo_receive(fd, &echo, &size, &took_us) == 0 && is_answer(agent, &echo))
+		answered(agent, took_us);
 	return 0;
 }
 

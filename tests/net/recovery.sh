@@ -6,7 +6,33 @@
 #   outage TITLE BOUND_MS [SINCE] a TAP line and a figure for each watch: "# TITLE NAME: x ms / lost n". x is the longest time
 #                                 without an answer, or, with SINCE (from `now`), from there to the answer after the last loss
 #   unharmed TITLE                a TAP line and a figure for each watch: nothing was lost
-declare -A WATCHES=()
+#   two_sites                     web and db, each behind a NAT, enrolled, web may ask db; fills V4, V6 (overlay addresses by
+#                                 host), HUB_OVER4 and HUB_OVER6
+declare -A WATCHES=() V4=() V6=()
+
+two_sites() {
+	local h
+	internet_up
+	nat_site nata 192.0.2.11 web
+	nat_site natb 192.0.2.12 db
+	control_init >/dev/null
+	control_run 2>/dev/null || exit 1
+	for h in web db; do agent_run "$h" || exit 1; done
+	check "web enrolled" enroll site-a/web role=web
+	check "db enrolled" enroll site-b/db role=db
+	cat >"$T/policy.yaml" <<-'YAML'
+		version: 1
+		rules: [{name: web asks the database, from: role=web, to: role=db, allow: [icmp, tcp/5432]}]
+	YAML
+	check "policy applied" sortie policy apply "$T/policy.yaml"
+	overlay_addresses web db
+}
+overlay_addresses() { # HOST...
+	local h
+	for h in "$@"; do V4[$h]=$(overlay "$h" 4) V6[$h]=$(overlay "$h" 6); done
+	read -r HUB_OVER4 HUB_OVER6 < <(on hub ip -o addr show dev sortie0 scope global |
+		awk '{sub("/.*", "", $4); a[$3] = $4} END {print a["inet"], a["inet6"]}')
+}
 
 # a fourth argument "later": without waiting for an answer
 watch() {

@@ -4,6 +4,7 @@
 # what worked before goes on working.
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/tests/net/sites.sh"
+source "$ROOT/tests/net/timeshim.sh"
 probe=$ROOT/tests/tools/probe.py
 
 # The control plane's disk is small, so that it can be filled.
@@ -140,12 +141,11 @@ collides "a route to all of 10/8" on x ip route add 10.0.0.0/8 via 192.0.2.99
 on x ip route del 10.0.0.0/8
 
 # ---- clocks
-if "${CC:-gcc}" -shared -fPIC -o "$T/clockshim.so" "$ROOT/tests/tools/preload/clockshim.c" 2>"$T/cc.out"; then
+if timeshim_made; then
 	with_clock() { # HOST SECONDS: its agent runs anew with another wall clock
 		ends_well "$1's agent" "${AGENTS[$1]}" >/dev/null
-		(($2 == 0)) || export LD_PRELOAD=$T/clockshim.so CLOCK_SHIFT=$2
-		ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 agent_start "$1"
-		unset LD_PRELOAD CLOCK_SHIFT
+		shift_clocks "$1" "$2"
+		shifted_agent_start "$1"
 		wait_for 15 at "$1" status
 	}
 	with_clock x -900000000

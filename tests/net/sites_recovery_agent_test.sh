@@ -10,22 +10,7 @@ source "$ROOT/tests/net/recovery.sh"
 trickle=$ROOT/tests/tools/trickle.py
 DENIED=9999
 
-internet_up
-nat_site nata 192.0.2.11 web
-nat_site natb 192.0.2.12 db
-control_init >/dev/null
-control_run 2>/dev/null || exit 1
-for h in web db; do agent_run "$h" || exit 1; done
-check "web enrolled" enroll site-a/web role=web
-check "db enrolled" enroll site-b/db role=db
-cat >"$T/policy.yaml" <<'YAML'
-version: 1
-rules: [{name: web asks the database, from: role=web, to: role=db, allow: [icmp, tcp/5432]}]
-YAML
-check "policy applied" sortie policy apply "$T/policy.yaml"
-declare -A V4=() V6=()
-for h in web db; do V4[$h]=$(overlay "$h" 4) V6[$h]=$(overlay "$h" 6); done
-HUB_OVER6=$(on hub ip -o addr show dev sortie0 scope global | awk '$3 == "inet6" {sub("/.*", "", $4); print $4}')
+two_sites
 check "web reaches the database" wait_for 20 reaches web "${V6[db]}" icmp
 watch_all() {
 	watch site4 web "${V4[db]}"

@@ -6,9 +6,10 @@
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/tests/net/sites.sh"
 source "$ROOT/tests/net/recovery.sh"
+source "$ROOT/tests/net/timeshim.sh"
 YEAR=31536000
 
-if ! "${CC:-gcc}" -shared -fPIC -o "$T/timeshim.so" "$ROOT/tests/tools/preload/timeshim.c" 2>"$T/cc.out"; then
+if ! timeshim_made; then
 	skip "clocks" "no compiler for what moves them"
 	finish
 fi
@@ -16,10 +17,6 @@ if ! python3 -c 'import cryptography' 2>/dev/null; then
 	skip "clocks" "no python3-cryptography"
 	finish
 fi
-shift_clocks() { # WALL [BOOTTIME]: of web's agent
-	python3 -c 'import struct, sys; open(sys.argv[1], "r+b").write(struct.pack("qq", *map(int, sys.argv[2:])))' "$T/shifts" "$1" "${2:-0}"
-}
-head -c 16 /dev/zero >"$T/shifts"
 
 internet_up
 direct_site web 192.0.2.21/24 2001:db8::21/64
@@ -28,9 +25,8 @@ direct_site late 192.0.2.23/24 2001:db8::23/64
 direct_site lost 192.0.2.24/24 2001:db8::24/64
 control_init >/dev/null
 control_run 2>/dev/null || exit 1
-export LD_PRELOAD=$T/timeshim.so TIME_SHIFTS=$T/shifts
-ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0 agent_start web
-unset LD_PRELOAD TIME_SHIFTS
+shift_clocks web 0
+shifted_agent_start web
 wait_for 15 at web status
 for h in db late lost; do agent_run $h || exit 1; done
 for h in web db late lost; do check "$h enrolled" enroll "site-$h/$h" "role=$h"; done
@@ -69,13 +65,13 @@ check_not "the database refuses late" reaches late "$DB6" icmp
 declare -A NAMES=([$YEAR]="a year ahead" [-$YEAR]="a year behind")
 for wall in $YEAR -$YEAR; do
 	name=${NAMES[$wall]}
-	shift_clocks "$wall"
+	shift_clocks web "$wall"
 	check "clock $name: it reaches nobody" wait_for 10 eval '! reaches web "$DB6" icmp'
 	check "clock $name: status says why" eval 'at web status | grep -qE "^warning: (the clock|the admission of this host has expired)"'
 	watch site4 web "$DB4" later
 	watch site6 web "$DB6" later
 	since_clock=$(now)
-	shift_clocks 0
+	shift_clocks web 0
 	sleep 4
 	watched
 	outage "clock $name and back" 5000 "$since_clock"
@@ -87,14 +83,14 @@ before=$(left)
 watch site4 web "$DB4"
 watch site6 web "$DB6"
 watch hub6 web "$HUB_OVER6"
-shift_clocks 3600 3600
+shift_clocks web 3600 3600
 slept() { (($(left) < before - 3500)); }
 check "slept: what is left of leases is computed anew ($before s before)" wait_for 10 slept
 check "slept: the hub answers" wait_for 10 status_is web 's["hub_answers"]'
 sleep 1
 watched
 outage "slept for an hour" 3000
-shift_clocks 0 0
+shift_clocks web 0 0
 
 # ---- those who were refused
 check "the hub forgets the year to come: lost is back" wait_for 60 status_is lost 's["hub_answers"] and s["control_answers"]'

@@ -7,22 +7,7 @@ source "$(dirname "$0")/lib.sh"
 source "$ROOT/tests/net/sites.sh"
 source "$ROOT/tests/net/recovery.sh"
 
-internet_up
-nat_site nata 192.0.2.11 web
-nat_site natb 192.0.2.12 db
-control_init >/dev/null
-control_run 2>/dev/null || exit 1
-for h in web db; do agent_run "$h" || exit 1; done
-check "web enrolled" enroll site-a/web role=web
-check "db enrolled" enroll site-b/db role=db
-cat >"$T/policy.yaml" <<'YAML'
-version: 1
-rules: [{name: web asks the database, from: role=web, to: role=db, allow: [icmp, tcp/5432]}]
-YAML
-check "policy applied" sortie policy apply "$T/policy.yaml"
-declare -A V4=() V6=()
-for h in web db; do V4[$h]=$(overlay "$h" 4) V6[$h]=$(overlay "$h" 6); done
-read -r HUB_OVER4 HUB_OVER6 < <(on hub ip -o addr show dev sortie0 scope global | awk '{sub("/.*", "", $4); a[$3] = $4} END {print a["inet"], a["inet6"]}')
+two_sites
 watch_all() {
 	watch site4 web "${V4[db]}"
 	watch site6 web "${V6[db]}"

@@ -23,9 +23,7 @@ version: 1
 rules: [{name: everybody asks the database, from: "role in (web, monitor)", to: role=db, allow: [icmp]}]
 YAML
 check "policy applied" sortie policy apply "$T/policy.yaml"
-declare -A V4=() V6=()
-for h in web db monitor; do V4[$h]=$(overlay "$h" 4) V6[$h]=$(overlay "$h" 6); done
-HUB_OVER6=$(on hub ip -o addr show dev sortie0 scope global | awk '$3 == "inet6" {sub("/.*", "", $4); print $4}')
+overlay_addresses web db monitor
 for h in web monitor; do check "$h reaches the database" wait_for 20 reaches $h "${V6[db]}" icmp; done
 watch_all() { # FROM
 	watch site4 "$1" "${V4[db]}"
