@@ -46,7 +46,7 @@ for unit in "$T"/root/usr/lib/systemd/system/*; do
 	else
 		echo "ok $file # SKIP no systemd-analyze"
 	fi
-	check "$file: its programs are installed" eval 'for p in $(sed -n "s,^Exec[A-Za-z]*=[-+!@]*\(/[^ ]*\).*,\1,p" "$unit"); do [[ -x $T/root$p ]] || { echo "$p"; exit 1; }; done'
+	check "$file: its programs are installed" eval 'for p in $(sed -n "s,^Exec[A-Za-z]*=[-+!@]*\(/[^ ]*\).*,\1,p" "$unit"); do [[ -x $T/root$p || $p == /usr/bin/mkdir ]] || { echo "$p"; exit 1; }; done'
 done
 build install "DESTDIR=$T/local" PREFIX=/usr/local >/dev/null
 check "with another PREFIX units start what is installed there" grep -q '^ExecStart=/usr/local/sbin/sortied ' "$T/local/usr/local/lib/systemd/system/sortied.service"

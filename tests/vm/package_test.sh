@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The Debian package in a guest with systemd and the kernel's WireGuard: installed, enrolled with a hub outside, upgraded
-# under traffic, rebooted BOOTS (1) times with somebody knocking from power-on, removed, purged. KERNEL=6.12 for the
-# other kernel.
+# under traffic, rebooted BOOTS (1) times with somebody knocking from power-on, removed; then installed again as a hub,
+# upgraded under traffic, purged. KERNEL=6.12 for the other kernel.
 #
 #     hub --- internet (bridge) --- monitor (a workload on this machine)
 #                    |
@@ -20,6 +20,7 @@ if [[ -z ${SORTIE_TEST_INSIDE:-} ]]; then # with a network, for what is fetched
 fi
 source "tests/net/lib.sh"
 source "$ROOT/tests/net/sites.sh"
+source "$ROOT/tests/net/recovery.sh" # echoes
 source "$ROOT/tests/vm/guest.sh"
 
 took() { # NAME: what it took since the last call
@@ -150,14 +151,18 @@ check "is removed" guest "dpkg -r sortie"
 check "nothing of ours in the kernel" eval '[[ -z $(guest "nft list tables; ip -o link show type wireguard; ip -6 route show proto 140") ]]'
 check "keys stay" guest "test -s /var/lib/sortie/identity.key"
 took remove
-check "installs again" guest "DEBIAN_FRONTEND=noninteractive dpkg -i /host$NEW_DEB"
+check "installs again" guest "DEBIAN_FRONTEND=noninteractive dpkg -i /host$OLD_DEB"
 check "it is who it was" wait_for 60 answers "$IP6"
-took again
-check "is purged" guest "dpkg -P sortie"
+check "leaves" guest "sortie leave"
 check "nothing of ours in the kernel" eval '[[ -z $(guest "nft list tables; ip -o link show type wireguard; ip -6 route show proto 140") ]]'
-check "no process" eval '[[ -z $(guest "ps -C sortied,sortie-net -o pid=") ]]'
+took again
+source "$ROOT/tests/vm/package_hub.sh"
+check "is purged" guest "dpkg -P sortie"
+check "nothing of ours in the kernel" eval '[[ -z $(guest "nft list tables; ip -o link show type wireguard; ip -6 route show proto 140; ls /sys/fs/bpf; tc filter show dev eth0 ingress") ]]'
+check "no process" eval '[[ -z $(guest "ps -C sortied,sortie-net,sortie-control,sortie-sign -o pid=") ]]'
 check "no file in /run" eval '! guest "ls -d /run/sortie*"'
 check "no user" eval '! guest "getent passwd sortie-net sortie-sign; getent group sortie" | grep .'
+guest "rm /root/policy.yaml"
 files >"$T/after"
 check "no file that was not there before" eval '! diff "$T/before" "$T/after" | grep "^>"'
 check "the same files as before" eval 'diff "$T/before" "$T/after"'
