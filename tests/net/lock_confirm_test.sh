@@ -41,7 +41,7 @@ connection() { # FAMILY
 	local to=192.0.2.22
 	[[ $1 == 4 ]] || to=2001:db8::22
 	rm -f "$T/inbound$1"
-	nsenter -t "${PIDS[internet]}" -n "$probe" stream recv $to 22 120 "$T/inbound$1" >/dev/null 2>&1 &
+	nsenter -t "${PIDS[internet]}" -n "$probe" stream recv $to 22 $((120 * ${TEST_SCALE%.*})) "$T/inbound$1" >/dev/null 2>&1 &
 	INBOUND[$1]=$!
 	wait_for 10 test -s "$T/inbound$1"
 }

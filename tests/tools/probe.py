@@ -45,7 +45,9 @@ def serve_connection(name, connection):
             connection.settimeout(30)
             line = connection.recv(200).split(b"\n")[0]  # what follows may have come with it
             if line.startswith(b"SEND"):
-                until = time.monotonic() + float(line.split()[1])
+                seconds = float(line.split()[1])
+                until = time.monotonic() + seconds
+                connection.settimeout(max(30, seconds))  # it may be cut meanwhile, and come back
                 while time.monotonic() < until:
                     connection.sendall(CHUNK)
                     time.sleep(0.001)
