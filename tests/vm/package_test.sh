@@ -135,8 +135,10 @@ for ((boot = 1; boot <= ${BOOTS:-1}; boot++)); do
 	check "boot $boot: the listener listens" eval '[[ $(guest "ss -Hltn sport = 8080 | wc -l") -ge 1 ]]'
 	knock_end
 	check "boot $boot: nobody was answered ($(<"$T/knocked"))" said_nothing
+	cat "$T/knocked" >>"$T/knocked.all"
 	took reboot
 done
+awk '{v4 += $1; v6 += $3; s += $6} END {print "# knocked in " NR " boots: " v4 " IPv4, " v6 " IPv6 in " s " s"}' "$T/knocked.all"
 # What it would have seen: no lock, an answer.
 guest "systemctl stop sortied && nft delete table inet sortie"
 knock
