@@ -162,7 +162,7 @@ check-net: all $(TEST_TOOLS)	## network namespaces (root)
 check-kernel: all $(TEST_TOOLS)	## the tagged tests on real kernels 6.1 and 6.12, and the package, in QEMU
 	$(Q)B=$(B) tests/run vm
 
-check-kernel-full: all $(TEST_TOOLS)	## everything in tests/net, and 20 boots, on both kernels: hours
+check-kernel-full: all $(TEST_TOOLS)	## everything in tests/net, the package and 20 boots, on both kernels: hours
 	$(Q)B=$(B) VM_TESTS=all VM_TIMEOUT=14400 VM_TEST_TIMEOUT=3600 VM_LEVEL_TIMEOUT=30000 BOOTS=20 tests/run vm
 	$(Q)B=$(B) KERNEL=6.12 TEST_TIMEOUT=14400 BOOTS=20 tests/run tests/vm/package_test.sh
 

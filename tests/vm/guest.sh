@@ -5,22 +5,31 @@
 #   guest_boot KERNEL [SECONDS]   boots it and waits until it takes commands (not until it is up)
 #   guest COMMAND...              runs it there, as bash reads it; output and exit code are its own
 #   guest_up SECONDS              waits until its boot has ended
-#   guest_reboot                  and waits until it takes commands again
+#   guest_reboot                  off and on again; waits until it takes commands
 #   guest_off                     powers it off
 GUEST_DIR=$T/guest
 
 guest_boot() {
-	local kernel=$1
+	local image disk
+	GUEST_KERNEL=$1
 	mkdir -p "$GUEST_DIR"
 	cp "$ROOT/tests/vm/runner" "$GUEST_DIR/runner"
+	image=$("$ROOT/tests/vm/image") || { echo "$image"; return 1; }
+	disk=$(mktemp "$ROOT/build/vm/disk.XXXXXX")
+	cp --reflink=auto --sparse=always "$image" "$disk" && exec {GUEST_DISK}<>"$disk"
+	rm -f "$disk" # it lives as long as this script
 	on internet ip tuntap add guest mode tap
 	on internet ip link set guest master br0
 	on internet ip link set guest up
-	nsenter -t "${PIDS[internet]}" -n -m -- "$ROOT/tests/vm/boot" "$kernel" "$GUEST_DIR" \
-		-netdev tap,id=net,ifname=guest,script=no,downscript=no -device virtio-net-pci,netdev=net,mac=52:54:00:00:00:41 \
-		>"$GUEST_DIR/console" 2>&1 &
-	echo $! >"$GUEST_DIR/pid"
+	guest_power_on
 	wait_for "${2:-60}" test -e "$GUEST_DIR/booted"
+}
+
+guest_power_on() {
+	nsenter -t "${PIDS[internet]}" -n -m -- "$ROOT/tests/vm/boot" "$GUEST_KERNEL" "/dev/fd/$GUEST_DISK" "$GUEST_DIR" \
+		-netdev tap,id=net,ifname=guest,script=no,downscript=no -device virtio-net-pci,netdev=net,mac=52:54:00:00:00:41 \
+		>>"$GUEST_DIR/console" 2>&1 &
+	echo $! >"$GUEST_DIR/pid"
 }
 
 guest() {
@@ -38,6 +47,8 @@ guest() {
 	return "$rc"
 }
 
+guest_gone() { ! kill -0 "$(<"$GUEST_DIR/pid")"; }
+
 guest_up() {
 	GUEST_TIMEOUT=$1 guest 'systemctl is-system-running --wait'
 }
@@ -45,13 +56,14 @@ guest_up() {
 guest_reboot() {
 	local before
 	before=$(<"$GUEST_DIR/booted")
-	guest "systemctl start --no-block reboot.target" # systemctl reboot would wait for logind, which the image has not
+	guest "systemctl start --no-block reboot.target" # systemctl reboot would ask logind, which the image has not
+	wait_for 60 guest_gone || return 1
+	guest_power_on
 	rebooted() { [[ $(cat "$GUEST_DIR/booted" 2>/dev/null) != "$before" ]]; }
 	wait_for 90 rebooted
 }
 
 guest_off() {
 	guest "systemctl poweroff --force --force" >/dev/null 2>&1 || true
-	gone() { ! kill -0 "$(<"$GUEST_DIR/pid")"; }
-	wait_for 20 gone
+	wait_for 20 guest_gone
 }
