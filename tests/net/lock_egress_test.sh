@@ -142,7 +142,7 @@ cornerstones "with entries"
 declare -A STREAMS=()
 for v in 4 6; do
 	for way in up:send down:recv; do
-		on me "$PROBE" stream "${way#*:}" "${LISTED[$v]}" 80 60 "$T/stream.${way%:*}-$v" 2>/dev/null &
+		on me "$PROBE" stream "${way#*:}" "${LISTED[$v]}" 80 $((60 * ${TEST_SCALE%.*})) "$T/stream.${way%:*}-$v" 2>/dev/null &
 		STREAMS[${way%:*}-$v]=$!
 	done
 done

@@ -84,7 +84,7 @@ asked() { # NAME HOST OUTCOME ADDRESS PORT: what should be open may be late
 
 declare -A STREAMS=()
 stream() { # NAME HOST send|recv ADDRESS PORT
-	nsenter -t "${PIDS[$2]}" -n -m -- "$PROBE" stream "$3" "$4" "$5" 60 "$T/stream.$1" 2>/dev/null &
+	nsenter -t "${PIDS[$2]}" -n -m -- "$PROBE" stream "$3" "$4" "$5" $((60 * ${TEST_SCALE%.*})) "$T/stream.$1" 2>/dev/null &
 	STREAMS[$1]=$!
 }
 total() { cut -d' ' -f2 "$T/stream.$1" 2>/dev/null || echo 0; }

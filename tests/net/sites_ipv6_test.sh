@@ -61,7 +61,7 @@ on hub tcpdump -i eth0 -U -w "$T/hub.pcap" >/dev/null 2>&1 &
 wait_for 10 test -s "$T/hub.pcap"
 for family in 4 6; do
 	declare -n table=V$family
-	on web "$probe" stream send "${table[db]}" 9000 3 "$T/bulk.$family" &
+	on web "$probe" stream send "${table[db]}" 9000 $((3 * ${TEST_SCALE%.*})) "$T/bulk.$family" &
 	sender=$!
 	check "IPv$family: a TCP stream flows" wait_for 10 eval "[[ \$(cut -d' ' -f2 '$T/bulk.$family') -gt 200000 ]]"
 	wait $sender

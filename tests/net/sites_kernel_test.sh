@@ -45,7 +45,7 @@ asked() { # FROM OUTCOMES: of tcp/5432, tcp/22, icmp to the other one over IPv4 
 ALLOWED="4 icmp 4 tcp/5432 6 icmp 6 tcp/5432"
 check "web reaches db where the rule says so, and nowhere else" wait_for 20 asked web "$ALLOWED"
 check "db reaches web nowhere" asked db ""
-on web "$probe" stream send "${V6[db]}" 5432 60 "$T/upload" >/dev/null 2>&1 &
+on web "$probe" stream send "${V6[db]}" 5432 $((60 * ${TEST_SCALE%.*})) "$T/upload" >/dev/null 2>&1 &
 check "an upload runs" wait_for 10 test -s "$T/upload"
 check "revoked, and the database's agent has acknowledged" eval 'sortie identity revoke --wait site-a/web | grep -q "^1 of 1 agents"'
 sleep 1 # a slow receiver may have to read yet what came before

@@ -154,7 +154,7 @@ check "and what is allowed works" wait_for 10 works
 # ---- enforce pending
 on monitor "$probe" serve monitor tcp/2222 >/dev/null 2>&1 &
 wait_for 10 eval '[[ $(on monitor ss -Hltn "sport = 2222") ]]'
-nsenter -t "${PIDS[internet]}" -n "$probe" stream recv 192.0.2.31 2222 60 "$T/inbound" >/dev/null 2>&1 &
+nsenter -t "${PIDS[internet]}" -n "$probe" stream recv 192.0.2.31 2222 $((60 * ${TEST_SCALE%.*})) "$T/inbound" >/dev/null 2>&1 &
 INBOUND=$!
 check "an inbound connection runs before there is an agent" wait_for 10 test -s "$T/inbound"
 agent_run monitor || exit 1
