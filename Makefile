@@ -163,8 +163,7 @@ check-kernel: all $(TEST_TOOLS)	## the tagged tests on real kernels 6.1 and 6.12
 	$(Q)B=$(B) tests/run vm
 
 check-kernel-full: all $(TEST_TOOLS)	## everything in tests/net, the package and 20 boots, on both kernels: hours
-	$(Q)B=$(B) VM_TESTS=all VM_TIMEOUT=14400 VM_TEST_TIMEOUT=3600 VM_LEVEL_TIMEOUT=30000 BOOTS=20 tests/run vm
-	$(Q)B=$(B) KERNEL=6.12 TEST_TIMEOUT=14400 BOOTS=20 tests/run tests/vm/package_test.sh
+	$(Q)B=$(B) tests/run vm-full
 
 check-san:	## unit, fuzz and namespace tests under ASan and UBSan
 	$(Q)$(MAKE) SAN=1 all check-unit check-fuzz check-net

@@ -38,6 +38,10 @@ if [[ ${VM_TESTS:-tagged} == all ]]; then tests=$(ls "$ROOT"/tests/net/*_test.sh
 	fi
 fi
 
+# There is no network inside.
+# shellcheck disable=SC2086 # a list of words
+! grep -q packaging/unpack-foreign $tests || "$ROOT/packaging/unpack-foreign" "$ROOT/build/foreign" || true
+
 script_for() { # what runs inside
 	local t name
 	echo "cd '$ROOT'; export B='$B' TEST_SCALE=$((8 * TEST_SCALE)) SORTIE_VM=1 PATH=/usr/sbin:/usr/bin:/sbin:/bin"

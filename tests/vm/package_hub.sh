@@ -74,6 +74,16 @@ check "hub: the sandbox holds" eval '[[ -z $(hub_sandbox | tee /dev/stderr) ]]'
 check "hub: nothing is wrong in its log" eval '! hub_log -p warning | grep .'
 took "hub start"
 
+if ((${BOOTS:-1} > 1)); then # where there is time: the whole host
+	check "hub: the guest reboots" guest_reboot
+	check "hub: its boot ends well" guest_up 120
+	check "hub: no unit failed" eval '[[ -z $(guest "systemctl --failed --no-legend") ]]'
+	check "hub: sites reach each other after it, IPv4" wait_for 60 on web ping -c 1 -W 1 "$DB4"
+	check "hub: sites reach each other after it, IPv6" wait_for 60 on web ping -c 1 -W 1 "$DB6"
+	check "hub: the relay was loaded once" eval '[[ $(hub_log | grep -c "sortie-relay-load.*: eth0: xdp") == 1 ]]'
+	took "hub reboot"
+fi
+
 index=$(index)
 under_traffic "hub: both units restarted" guest "systemctl restart sortie-control sortie-relay-load"
 check "hub: the relay's maps are the old ones" eval 'hub_log | grep "sortie-relay-load.*adopted maps"'
