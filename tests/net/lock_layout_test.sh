@@ -209,6 +209,7 @@ bridged() { # WHEN
 	asked "$1: a container to the host's overlay address, IPv6" box closed $ME6 tcp/22
 }
 bridged "bridge"
+[[ -z ${SORTIE_VM:-} ]] || modprobe br_netfilter # elsewhere it would change the machine's own bridges
 if on me test -e /proc/sys/net/bridge/bridge-nf-call-iptables; then
 	on me sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1
 	bridged "br_netfilter"
