@@ -4,7 +4,8 @@
 
   echoes.py run OUT ADDRESS [SIZE]    50 a second until SIGINT; OUT gets a line each: when sent, when answered ("-": never)
   echoes.py silence OUT [SINCE]       "MS LOST": the longest time in which all that was sent was lost; with SINCE (seconds
-                                      since 1970) from there to the first answer after the last loss
+                                      since 1970) from there to the first answer after the last loss; without it,
+                                      what was sent before the first answer does not count
 
 A packet that cannot be sent counts as lost. Answers are waited for at the end for up to half a second.
 """
@@ -74,8 +75,9 @@ def run(out, address, size=32):
 
 def silence(out, since=0.0):
     rows = [line.split() for line in open(out)]
-    if not since:  # it had to begin some time
-        rows = rows[next((i for i, r in enumerate(rows) if r[-1] != "-"), len(rows)):]
+    if not since:  # from the first answer on: conntrack drops one of two packets that both would begin a flow
+        first = min((float(r[-1]) for r in rows if r[-1] != "-"), default=float("inf"))
+        rows = [r for r in rows if float(r[0]) >= first]
     lost = [float(r[0]) for r in rows if r[-1] == "-"]
     if not rows or rows[-1][-1] == "-" and len(lost) > 25:  # never there, or did not come back
         return 999999, len(lost)

@@ -45,7 +45,7 @@ hub_sites() {
 
 # NAME COMMAND...: 50 echoes a second meanwhile, from site to site and from a site to the hub; nothing may be lost
 under_traffic() {
-	local name=$1
+	local name=$1 failed=$FAILED
 	shift
 	watch "site4" web "$DB4"
 	watch "site6" web "$DB6"
@@ -54,6 +54,7 @@ under_traffic() {
 	sleep 0.5
 	watched
 	unharmed "$name"
+	((FAILED == failed)) || tail -n 5 "$T/web.log" "$T/db.log"
 }
 
 direct_site web 192.0.2.51/24 2001:db8::51/64
