@@ -5,8 +5,9 @@
 # are those in C: the ratio is that of a slow machine. What the table costs a packet in ns is the figure to compare.
 set -eu
 cd "$(dirname "$0")/../.."
-B=$(realpath "${B:-build}")
+B=$(realpath -m "${B:-build}")
 make -s "B=$B" "$B/tests/tools/fw_apply" "$B/bench/stream"
+mkdir -p "$B/uml"
 script=$B/uml/firewall-bench
 {
 	printf 'export B=%q ROWS=firewall-kernel WHERE=%q TEST_SCALE=10 PYTHONDONTWRITEBYTECODE=1\n' \
