@@ -33,7 +33,7 @@ print(json.dumps({"name": name, "value": round(ratio, 5), "unit": unit, "referen
 ' "$@"
 }
 
-for size in "1000 11 2.5 1k" "10000 11 2.5 10k" "100000 5 1.7 100k"; do
+for size in "1000 33 2.5 1k" "10000 33 2.5 10k" "100000 5 1.7 100k"; do
 	read -r n pairs goal name <<<"$size"
 	text "$n"
 	"$TOOL" pairs "$n" "$T/$n.nft" $((pairs * ${SAMPLES:-1})) |
