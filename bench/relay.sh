@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Rows relay-tc-64, -1400, relay-xdp-64, -1400: the relay against the kernel's IP forwarding; see bench/relay.c.
 source "$(dirname "$0")/../tests/net/lib.sh"
-set -e -o pipefail
+set -e
 DIR=$T/bpf/relay
 TOOL=$B/tests/tools/relay_tool
 

@@ -186,7 +186,7 @@ static const struct rule_row rows[] = {
 	ROW(UNDERLAY_OUT, BOTH, 0, INVALID, T(DESTINATION_ANSWER, SET_UNDERLAY), ACCEPT),
 	ROW(UNDERLAY_OUT, ANY, 0, GOTO(DENY_UNDERLAY)),
 
-	/* What this host opens where its egress is closed. The way to the hub stands here, where no policy reaches. */
+	/* What this host opens where its egress is closed. Before WireGuard's port is known: the hub. */
 	ROW(EGRESS, BOTH, 0, PROTO(UDP), T(DESTINATION_ENDPOINT, SET_HUB), ACCEPT),
 	ROW(EGRESS, IPV6, 0, PROTO(ICMP), ICMP_TYPES(ND_ROUTER_SOLICIT, ND_NEIGHBOR_ADVERT),
 	    T(HOP_LIMIT, 255), ACCEPT),

@@ -109,14 +109,13 @@ static int spawn(const char *ifname, pid_t *ret)
 static struct child {
 	char ifname[IFNAMSIZ];
 	pid_t pid; /* 0: free */
-	int status;
 } children[CHILDREN_MAX];
 
-/* Where the caller ignores SIGCHLD there is no status to be had, only the end. */
+/* Where the caller ignores SIGCHLD only the end is to be had. */
 static bool has_exited(void *data)
 {
 	struct child *child = data;
-	pid_t pid = waitpid(child->pid, &child->status, WNOHANG);
+	pid_t pid = waitpid(child->pid, NULL, WNOHANG);
 
 	if (pid != child->pid && (pid == 0 || errno != ECHILD))
 		return false;
@@ -129,6 +128,16 @@ static struct child *free_child(void)
 {
 	for (size_t i = 0; i < CHILDREN_MAX; i++)
 		if (children[i].pid == 0 || has_exited(&children[i]))
+			return &children[i];
+	return NULL;
+}
+
+/* The one that lives; those that have ended are taken off the list, and leave no zombie. */
+static const struct child *find_child(const char *ifname)
+{
+	for (size_t i = 0; i < CHILDREN_MAX; i++)
+		if (children[i].pid && strcmp(children[i].ifname, ifname) == 0 &&
+		    !has_exited(&children[i]))
 			return &children[i];
 	return NULL;
 }
@@ -235,15 +244,6 @@ static bool has_widened(void *data)
 	return widening->result != 0;
 }
 
-static const struct child *find_child(const char *ifname)
-{
-	for (size_t i = 0; i < CHILDREN_MAX; i++)
-		if (children[i].pid && strcmp(children[i].ifname, ifname) == 0 &&
-		    !has_exited(&children[i]))
-			return &children[i];
-	return NULL;
-}
-
 int wg_userspace_make_room(const char *ifname)
 {
 	struct widening widening = {.pidfd = -1};
@@ -282,7 +282,7 @@ int wg_userspace_wait_end(const char *ifname)
 	(void)snprintf(name, sizeof(name), "%s", ifname);
 	if (!wait_until(is_silent, name))
 		return -ETIMEDOUT;
-	(void)free_child(); /* leaves no zombie */
+	(void)find_child(name);
 	(void)snprintf(path, sizeof(path), WG_UAPI_FOLDER "/%s.sock", name);
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }

@@ -5,7 +5,7 @@
  *
  * The filters have a handle and a priority of their own and are replaced, never doubled. XDP is a link, pinned beside
  * the maps as "link-INDEX": it outlives the process, nothing else replaces it, and a later load updates its program.
- * Removing the pin detaches it.
+ * It is detached before its pin goes, because the kernel lets go of it some time later.
  */
 #pragma once
 #include <stdint.h>
