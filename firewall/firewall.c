@@ -287,8 +287,8 @@ static int confirm_absent(struct firewall *firewall, const struct elements *remo
 	for (size_t i = 0; r == 0 && i < removed->n && i < READ_BACK_MAX; i++) {
 		if (set_rows[removed->items[i].set / 2].map)
 			continue; /* may have been written anew with other data */
-		r = readback_elements(firewall->nl, &removed->items[i], 1);
-		r = r == -ENOENT ? 0 : r == 0 ? -EEXIST : r;
+		r = readback_stands(firewall->nl, &removed->items[i]);
+		r = r > 0 ? -EEXIST : r;
 	}
 	return r;
 }

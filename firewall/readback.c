@@ -331,7 +331,8 @@ int readback_frame(struct nl *nl, struct state *ret)
 
 /* ---- questions ---- */
 
-int readback_elements(struct nl *nl, const struct element *items, size_t n)
+static int ask_elements(struct nl *nl, const struct element *items, size_t n,
+			int (*on_message)(const struct nlmsghdr *message, void *data), void *data)
 {
 	union request request;
 	char name[32];
@@ -352,9 +353,26 @@ int readback_elements(struct nl *nl, const struct element *items, size_t n)
 			mnl_attr_nest_end(message, item);
 		}
 		mnl_attr_nest_end(message, nest);
-		r = nl_request(nl, message, NULL, NULL);
+		r = nl_request(nl, message, on_message, data);
 	}
 	return r;
+}
+
+int readback_elements(struct nl *nl, const struct element *items, size_t n)
+{
+	return ask_elements(nl, items, n, NULL, NULL);
+}
+
+int readback_stands(struct nl *nl, const struct element *item)
+{
+	struct state state = {0};
+	struct reading reading = {0, &state};
+	int r = ask_elements(nl, item, 1, on_elements, &reading);
+
+	for (size_t i = 0; r == 0 && i < state.elements.n; i++)
+		r = element_compare(&state.elements.items[i], item) == 0;
+	state_done(&state);
+	return r == -ENOENT ? 0 : r;
 }
 
 static int on_counter(const struct nlmsghdr *message, void *data)

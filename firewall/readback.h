@@ -17,6 +17,8 @@ int readback_table(struct nl *nl);
 int readback_frame(struct nl *nl, struct state *ret);
 /* Asks for some elements by key. 0 where all stand, -ENOENT where one does not. */
 int readback_elements(struct nl *nl, const struct element *items, size_t n);
+/* 1, 0. An interval that covers the one asked for is another: the kernel finds by the lower end alone. */
+int readback_stands(struct nl *nl, const struct element *item);
 int readback_counters(struct nl *nl, struct fw_counters *ret);
 
 /*

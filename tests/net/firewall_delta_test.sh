@@ -107,6 +107,15 @@ repaired "a flushed chain" "nft flush chain inet sortie from_overlay"
 repaired "a table that is gone" "nft delete table inet sortie"
 repaired "an empty ruleset" "nft flush ruleset"
 
+# A range that grows over the one that goes: the kernel, asked for the old one, answers with the new one.
+range() { echo "{version: 1, rules: [{name: wide, from: site/good, to: site/me, allow: [tcp/$1]}]}" >"$T/range.yaml"; }
+for ports in 1000-1500 900-1600 1000-1500 1200-1800; do
+	range $ports
+	check "a wide range becomes $ports" apply range
+	check "and stands alone" test "$(on me nft list set inet sortie in_range4 | grep -c "tcp \. $ports")" -eq 1
+done
+apply less || fail "back to the first policy"
+
 # ---- nft can read it ----
 
 check "nft lists the ruleset" on me nft list ruleset
