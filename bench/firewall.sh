@@ -79,7 +79,7 @@ measure() {
 	shift 4
 	"$ROOT/bench/firewall.py" "$kind" "$what" "$program" "${PIDS[$one]}" "${PIDS[$other]}" "$@"
 }
-# KIND RULES HOST HOST ADDRESS...: our table there, and not
+# KIND RULES HOST HOST ADDRESS...: our table there, and not. NAME is what the measurement is called, if not by its rules
 ours() {
 	local kind=$1 rules=$2 one=$3 other=$4 on off failed=0
 	shift 4
@@ -93,7 +93,7 @@ ours() {
 		bash -ec "$off"
 		WITHOUT="the table dormant"
 	fi
-	measure "$kind" "$rules" "$one" "$other" "$on" "$off" "$@" || failed=1
+	measure "$kind" "${NAME:-$rules}" "$one" "$other" "$on" "$off" "$@" || failed=1
 	[[ -n ${BARE:-} ]] || bash -ec "$(both "$one" "$other" 'delete table inet sortie')"
 	return $failed
 }
@@ -110,8 +110,8 @@ if [[ -n ${PARTS:-} ]]; then
 		$ME4 . udp . 9000, $GOOD4 . udp . 9000 }; }; set live { type ipv4_addr; timeout 1h; elements = { $ME4, $GOOD4 }; };
 		$(both_ways 'ip saddr . meta l4proto . th dport @tuple ip saddr @live accept' 'ip daddr . meta l4proto . th dport @tuple ip daddr @live accept')"
 	part "conntrack, asked in two base chains" "$(both_ways 'ct state invalid drop' 'ct state invalid drop')"
-	BARE=1 ours part "our table, 1,000 rules" c d "$GOOD4"
-	BARE='' ours part "our table where conntrack is asked without it" c d "$GOOD4"
+	NAME="our table, 1,000 rules" BARE=1 ours part 1000 c d "$GOOD4"
+	NAME="our table where conntrack is asked without it" BARE='' ours part 1000 c d "$GOOD4"
 	finish
 fi
 for rules in ${RULES:-1 1000}; do ours path "$rules" a b "$GOOD4" "$GOOD6" || FAILED=1; done
