@@ -13,7 +13,11 @@
 # through it, so for a packet inside and one outside. PACKET= leaves these out. PARTS=1 only says where the ns go, in IPv4:
 # remarks, no rows.
 #
+# wireguard-go is Debian 13's where it can be had (newer.bash; OWN=1: this machine's own).
+#
 # ROWS (firewall) is what the rows' names begin with, WHERE is said of each: bench/uml/firewall.sh runs all this elsewhere.
+source "$(dirname "$0")/newer.bash"
+newer wireguard-go
 source "$(dirname "$0")/../tests/net/lib.sh"
 source "$ROOT/tests/net/firewall_bed.sh"
 set -e
@@ -37,7 +41,7 @@ addr a eth0 192.0.2.1/24
 addr b eth0 192.0.2.2/24
 LAST=$(($(nproc) - 1)) # where there is one core only, both ends share it
 declare -A CORE=([a]=0 [b]=$LAST) OWN4=([a]=$ME4 [b]=$GOOD4) OWN6=([a]=$ME6 [b]=$GOOD6) UNDERLAY=([a]=192.0.2.1 [b]=192.0.2.2)
-BACKEND=wireguard-go
+BACKEND="wireguard-go $(wireguard-go --version | sed -n '1s/.* v//p')"
 ! ip link add wgprobe type wireguard 2>/dev/null || BACKEND="kernel WireGuard"
 ROWS=${ROWS:-firewall} WHERE=${WHERE:-} WITHOUT=
 export BACKEND LAST ROWS WHERE WITHOUT

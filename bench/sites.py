@@ -14,6 +14,8 @@ from pairs import at_least, interval, quad, row, text
 QUADS = int(os.environ.get("BENCH_QUADS", "30"))
 RUN_MS = os.environ.get("BENCH_MS", "400")
 GOAL = 1.0
+ROW = os.environ.get("ROW", "site-to-site-nebula")
+WITH = os.environ["WITH"]
 
 program, our_a, our_b, our_address, nebula_a, nebula_b, nebula_address, hub = sys.argv[1:]
 seen = {"ours": [], "nebula": []}
@@ -42,8 +44,8 @@ ratios = [quad(throughput, "nebula", "ours") for _ in range(QUADS)]
 bounds = interval(ratios)
 verdict = at_least(bounds, GOAL)
 rates = {who: statistics.median(values) * 8 / 1e6 for who, values in seen.items()}
-print(f"site to site: ours {rates['ours']:.0f} Mbit/s (wireguard-go), Nebula {rates['nebula']:.0f} Mbit/s; ratio {text(bounds, 2)}, "
+print(f"site to site: ours {rates['ours']:.0f} Mbit/s ({WITH}), Nebula {rates['nebula']:.0f} Mbit/s; ratio {text(bounds, 2)}, "
       f"{QUADS} quads of 4 x {RUN_MS} ms: {verdict}")
-row("site-to-site-nebula", round(bounds[0], 3), "x", f"Nebula through its relay, same NATs and hub: {rates['nebula']:.0f} Mbit/s; 95 % "
+row(ROW, round(bounds[0], 3), "x", f"Nebula through its relay, same NATs and hub: {rates['nebula']:.0f} Mbit/s; ours with {WITH}; 95 % "
     f"{bounds[1]:.2f} to {bounds[2]:.2f}: {verdict}", f">= {GOAL}", QUADS)
 sys.exit(1 if verdict == "fails" else 0)

@@ -1,9 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Row site-to-site-nebula: TCP from one site to another, both behind NATs that rewrite ports at random, through the hub's relay;
-# against Nebula (the Debian package) through its relay on the same hub and the same NATs, on hosts of its own. Agents, policy and
-# mode as they come; Nebula with certificates, groups and a rule for the port. A B B A quads, IPv4 inside the tunnels, the
-# same MTU. BENCH_QUADS (30), BENCH_MS (400) a run. See bench/sites.py.
+# against Nebula through its relay on the same hub and the same NATs, on hosts of its own. Agents, policy and mode as they come;
+# Nebula with certificates, groups and a rule for the port. A B B A quads, IPv4 inside the tunnels, the same MTU. Nebula and
+# wireguard-go are Debian 13's where they can be had (newer.bash; OWN=1: this machine's own). BENCH_QUADS (30), BENCH_MS (400) a
+# run; ROW is the row's name. See bench/sites.py.
+source "$(dirname "$0")/newer.bash"
+newer wireguard-go nebula
 if [[ -z ${SORTIE_TEST_INSIDE:-} ]] && ! command -v nebula-cert >/dev/null; then # inside there is no network
 	apt-get install -y --no-install-recommends nebula >/dev/null
 fi
@@ -53,5 +56,7 @@ nebula_run cache false 'use_relays: true, relays: ["10.200.0.1"]'
 cd "$ROOT"
 wait_for 30 on worker ping -c1 -W1 10.200.0.3 || { tail -n 5 "$T"/nebula.*.log >&2; exit 1; }
 
+WITH="wireguard-go $(wireguard-go --version | sed -n '1s/.* v//p')"
+export WITH
 "$ROOT/bench/sites.py" "$program" "${PIDS[web]}" "${PIDS[db]}" "$ours" "${PIDS[worker]}" "${PIDS[cache]}" 10.200.0.3 "${PIDS[hub]}"
 finish

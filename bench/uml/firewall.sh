@@ -10,7 +10,7 @@ make -s "B=$B" "$B/tests/tools/fw_apply" "$B/bench/stream"
 mkdir -p "$B/uml"
 script=$B/uml/firewall-bench
 {
-	printf 'export B=%q ROWS=firewall-kernel WHERE=%q TEST_SCALE=10 PYTHONDONTWRITEBYTECODE=1\n' \
+	printf 'export B=%q ROWS=firewall-kernel WHERE=%q TEST_SCALE=10 OWN=1 PYTHONDONTWRITEBYTECODE=1\n' \
 		"$B" ', one processor for both hosts, ciphers in C (User Mode Linux)'
 	for name in BENCH_QUADS BENCH_MS RULES PACKET PARTS BARE; do
 		[[ -z ${!name+set} ]] || printf 'export %s=%q\n' "$name" "${!name}"

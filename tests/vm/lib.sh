@@ -4,7 +4,7 @@
 #
 #   vm_codename             the release this machine runs, e.g. bookworm
 #   vm_sources SUITE...     lines of a sources.list; a suite that this machine does not use comes from the mirror of its
-#                           release (backports), or is left out (the others)
+#                           release (backports), of this machine's release (another release), or is left out (the others)
 #   vm_apt SUITE... -- TOOL ARGS...   runs apt-get or apt-cache as if only these suites were configured; lists are kept in
 #                           build/vm/apt and fetched again after a day
 #   vm_lock                 until this process ends nobody else makes things in build/vm
@@ -30,6 +30,7 @@ vm_sources() {
 	for suite in "$@"; do
 		mirror=$(vm_mirror "$suite")
 		[[ -n $mirror || $suite != *-backports ]] || mirror=$(vm_mirror "${suite%-backports}")
+		[[ -n $mirror || $suite == *-* ]] || mirror=$(vm_mirror "$(vm_codename)")
 		[[ -z $mirror ]] || echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
 	done
 }
