@@ -13,10 +13,10 @@
 # through it, so for a packet inside and one outside. PACKET= leaves these out. PARTS=1 only says where the ns go, in IPv4:
 # remarks, no rows.
 #
-# wireguard-go is Debian 13's where it can be had (newer.bash; OWN=1: this machine's own).
+# wireguard-go is Debian 13's where it can be had (tests/net/newer.sh; OWN=1: this machine's own).
 #
 # ROWS (firewall) is what the rows' names begin with, WHERE is said of each: bench/uml/firewall.sh runs all this elsewhere.
-source "$(dirname "$0")/newer.bash"
+source "$(dirname "$0")/../tests/net/newer.sh"
 newer wireguard-go
 source "$(dirname "$0")/../tests/net/lib.sh"
 source "$ROOT/tests/net/firewall_bed.sh"

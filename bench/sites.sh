@@ -3,9 +3,9 @@
 # Row site-to-site-nebula: TCP from one site to another, both behind NATs that rewrite ports at random, through the hub's relay;
 # against Nebula through its relay on the same hub and the same NATs, on hosts of its own. Agents, policy and mode as they come;
 # Nebula with certificates, groups and a rule for the port. A B B A quads, IPv4 inside the tunnels, the same MTU. Nebula and
-# wireguard-go are Debian 13's where they can be had (newer.bash; OWN=1: this machine's own). BENCH_QUADS (30), BENCH_MS (400) a
+# wireguard-go are Debian 13's where they can be had (tests/net/newer.sh; OWN=1: this machine's own). BENCH_QUADS (30), BENCH_MS (400) a
 # run; ROW is the row's name. See bench/sites.py.
-source "$(dirname "$0")/newer.bash"
+source "$(dirname "$0")/../tests/net/newer.sh"
 newer wireguard-go nebula
 if [[ -z ${SORTIE_TEST_INSIDE:-} ]] && ! command -v nebula-cert >/dev/null; then # inside there is no network
 	apt-get install -y --no-install-recommends nebula >/dev/null

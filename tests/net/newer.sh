@@ -4,7 +4,7 @@
 #
 #   newer PACKAGE...     puts their programs in front of PATH: unpacked in build/vm, not installed. OWN=1, or a machine that
 #                        is no Debian 12 or cannot fetch them: leaves PATH as it is. Before lib.sh, inside there is no network.
-source "$(dirname "${BASH_SOURCE[0]}")/../tests/vm/lib.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../vm/lib.sh"
 
 newer() {
 	local package programs=$VM_DIR/trixie
