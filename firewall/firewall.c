@@ -201,6 +201,14 @@ static void put_flush(struct batch *batch, unsigned int chain)
 	batch_end(batch, message);
 }
 
+/* Packets meet the older table or the new one, never none. */
+static void put_frame(struct firewall *firewall, struct batch *batch, uint32_t flags)
+{
+	if (firewall->actual.older)
+		sets_put_removal(batch);
+	sets_put_frame(batch, flags);
+}
+
 static int commit(struct firewall *firewall, const struct change *change)
 {
 	const struct delta *delta = &change->delta;
@@ -209,7 +217,7 @@ static int commit(struct firewall *firewall, const struct change *change)
 
 	batch_init(&batch, firewall->nl);
 	if (delta->create)
-		sets_put_frame(&batch, table_flags(firewall));
+		put_frame(firewall, &batch, table_flags(firewall));
 	sets_put_removed(&batch, delta->removed.items, delta->removed.n);
 	sets_put_fresh(&batch, delta->refreshed.items, delta->refreshed.n);
 	if (firewall->actual.exists)
@@ -250,7 +258,7 @@ int firewall_try(struct firewall *firewall, const struct fw_desired *desired)
 	batch_init(&batch, firewall->nl);
 	r = rules_of(desired, &rules);
 	/* A table of ours that stands has to be named as it is; of anybody else's, the answer is the kernel's. */
-	sets_put_frame(&batch, learn(firewall) == 0 ? firewall->actual.flags : 0);
+	put_frame(firewall, &batch, learn(firewall) == 0 ? firewall->actual.flags : 0);
 	rules_put(&rules, all, &batch);
 	put_end(&batch);
 	if (r == 0)
@@ -561,17 +569,12 @@ int firewall_is_workloads(struct firewall *firewall)
 int firewall_remove(struct firewall *firewall)
 {
 	struct batch batch;
-	struct nlmsghdr *message;
 	int r;
 
 	firewall->error[0] = '\0';
 	forget(firewall);
 	batch_init(&batch, firewall->nl);
-	message = batch_begin(&batch, NFT_MSG_DELTABLE, 0);
-	if (message) {
-		mnl_attr_put_strz(message, NFTA_TABLE_NAME, FIREWALL_TABLE);
-		batch_end(&batch, message);
-	}
+	sets_put_removal(&batch);
 	r = batch_commit(&batch);
 	if (r == -ENOENT)
 		r = 0;

@@ -383,8 +383,9 @@ int guard_table_stands(struct nl *nl)
 	struct state state = {0};
 	int r = readback_frame(nl, &state);
 
+	/* An older one holds until the agent that comes after an upgrade has replaced it. */
 	if (r == 0)
-		r = holds(&state);
+		r = state.older || holds(&state);
 	state_done(&state);
 	return r == -EEXIST ? 0 : r;
 }

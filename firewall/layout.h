@@ -13,6 +13,11 @@
 #include "firewall/firewall.h"
 
 #define FIREWALL_LAYOUT "sortie layout 2" /* the table's comment, by which a table is adopted */
+/* Those before it. Such a table holds until an agent replaces it, in the transaction that makes the new one. */
+#define FIREWALL_LAYOUTS_BEFORE                                                                    \
+	{                                                                                          \
+		"sortie layout 1"                                                                  \
+	}
 
 /* ---- sets: every kind once for IPv4 (even) and once for IPv6 (odd) ---- */
 

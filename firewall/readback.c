@@ -58,20 +58,38 @@ static bool is_u32(const struct nlattr *attribute, uint32_t value)
 
 /* ---- the table ---- */
 
+static bool has_comment(const struct nlattr *userdata, const char *comment)
+{
+	uint8_t expected[TABLE_COMMENT_MAX];
+	size_t length = sets_table_comment(comment, expected);
+
+	return userdata && mnl_attr_get_payload_len(userdata) == length &&
+	       memcmp(mnl_attr_get_payload(userdata), expected, length) == 0;
+}
+
+static bool is_older(const struct nlattr *userdata)
+{
+	static const char *const before[] = FIREWALL_LAYOUTS_BEFORE;
+
+	for (size_t i = 0; i < ARRAY_SIZE(before); i++)
+		if (has_comment(userdata, before[i]))
+			return true;
+	return false;
+}
+
 static int on_table(const struct nlmsghdr *message, void *data)
 {
 	const struct nlattr *table[NFTA_TABLE_USERDATA + 1];
-	uint8_t expected[TABLE_COMMENT_MAX];
-	size_t length = sets_table_comment(FIREWALL_LAYOUT, expected);
 	struct state *state = data;
 	uint32_t flags;
 	int r = attributes(message, table, NFTA_TABLE_USERDATA);
 
 	if (r < 0)
 		return r;
-	if (!table[NFTA_TABLE_USERDATA] ||
-	    mnl_attr_get_payload_len(table[NFTA_TABLE_USERDATA]) != length ||
-	    memcmp(mnl_attr_get_payload(table[NFTA_TABLE_USERDATA]), expected, length) != 0)
+	state->older = is_older(table[NFTA_TABLE_USERDATA]);
+	if (state->older)
+		return 0;
+	if (!has_comment(table[NFTA_TABLE_USERDATA], FIREWALL_LAYOUT))
 		return -EEXIST;
 	state->exists = true;
 	if (attribute_copy(table[NFTA_TABLE_FLAGS], &flags, sizeof(flags)))
@@ -96,7 +114,7 @@ int readback_table(struct nl *nl)
 	struct state state = {0};
 	int r = read_table(nl, &state);
 
-	return r == -EEXIST ? 1 : r < 0 ? r : state.exists;
+	return r == -EEXIST ? 1 : r < 0 ? r : state.exists || state.older;
 }
 
 /* ---- chains ---- */

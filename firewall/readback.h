@@ -7,7 +7,8 @@
 #include "netlink/nl.h"
 
 /*
- * Reads the whole table. No table: exists is false, success. -EEXIST where a table of that name has another layout.
+ * Reads the whole table. No table: exists is false, success. -EEXIST where a table of that name has another layout,
+ * but for one before ours: that is not read, older is true and exists false.
  * Reads again where the ruleset changed meanwhile; -EAGAIN where it does not stand still.
  */
 int readback_state(struct nl *nl, int64_t now_ms, struct state *ret);

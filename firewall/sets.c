@@ -194,6 +194,16 @@ void sets_put_frame(struct batch *batch, uint32_t flags)
 		put_chain(batch, i);
 }
 
+void sets_put_removal(struct batch *batch)
+{
+	struct nlmsghdr *message = batch_begin(batch, NFT_MSG_DELTABLE, 0);
+
+	if (!message)
+		return;
+	mnl_attr_put_strz(message, NFTA_TABLE_NAME, FIREWALL_TABLE);
+	batch_end(batch, message);
+}
+
 /* ---- elements ---- */
 
 static void put_value(struct nlmsghdr *message, uint16_t type, const void *value, size_t size)

@@ -8,6 +8,8 @@
 
 /* Table (flags: TABLE_*), counters, sets, chains. What stands already is left as it is, but for the table's owner. */
 void sets_put_frame(struct batch *batch, uint32_t flags);
+/* Deletes the table with all that is in it. */
+void sets_put_removal(struct batch *batch);
 /* NFT_MSG_NEWSETELEM or NFT_MSG_DELSETELEM for elements of one set at a time, any order of sets. */
 void sets_put_elements(struct batch *batch, uint16_t type, const struct element *items, size_t n,
 		       bool probing);

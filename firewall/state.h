@@ -20,6 +20,7 @@
 #define TABLE_OWNED  6U /* and NFT_TABLE_F_OWNER */
 
 struct state {
+	bool older;	/* a table of an older layout of ours stands: not read, exists is false */
 	bool exists;	/* the table stands */
 	bool complete;	/* and nothing of its frame (base chains, sets, counters) has to be made */
 	uint32_t flags; /* of the table that stands: TABLE_OWNED, TABLE_ORPHAN */

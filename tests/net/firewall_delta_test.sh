@@ -116,6 +116,43 @@ for ports in 1000-1500 900-1600 1000-1500 1200-1800; do
 done
 apply less || fail "back to the first policy"
 
+# ---- a table of an older layout, and of one that nobody knows ----
+
+# Sets and chains of the same names with other content; it lets pass what is allowed, and what is not.
+other_layout() { # COMMENT
+	on me nft -f - <<-NFT
+		table inet sortie
+		delete table inet sortie
+		table inet sortie {
+			comment "$1"
+			set in4 { type ipv4_addr; elements = { 192.0.2.7 }; }
+			chain from_peer { accept; }
+			chain base_prerouting { type filter hook prerouting priority -10; policy accept; jump from_peer; }
+		}
+	NFT
+}
+other_layout "sortie layout 1"
+check_not "an older layout: verify sees it" apply less --verify
+takes_over() { sleep 0.5 && apply less && sleep 0.5; }
+export -f takes_over
+"$B/tests/tools/fw_flows" "${PIDS[me]}" "${PIDS[peer]}" --watch sortie0 --burst 4 "${FLOWS[@]:0:3}" "${FLOWS[@]:8:3}" -- bash -c takes_over >"$T/flows" 2>"$T/errors"
+check "an older layout is replaced under traffic" test $? -eq 0 -a "$(grep -c . "$T/flows")" -eq 6
+sed 's/^/# /' "$T/errors"
+while read -r name _ before _ during _ after _ wire _ lost; do
+	if ((lost == 0 && during >= 50)); then pass "$name: none of $((before + during + after)) was lost"; else fail "$name: nothing is lost" "$lost of $during"; fi
+done <"$T/flows"
+check "an older layout: nothing of it is left" bash -c 'cmp "$0" <(echo "$1")' "$T/ours.less" "$(ours)"
+for comment in "sortie layout 99" "a table of mine"; do
+	other_layout "$comment"
+	ours >"$T/theirs"
+	check_not "\"$comment\" is refused" apply less
+	apply less 2>"$T/said"
+	check "in one line that says what to do" grep -q "it is not of this layout.*remove it, or stop what made it" "$T/said"
+	check "and stays as it is" bash -c 'cmp "$0" <(echo "$1")' "$T/theirs" "$(ours)"
+done
+on me nft delete table inet sortie
+apply less || fail "back to the first policy"
+
 # ---- nft can read it ----
 
 check "nft lists the ruleset" on me nft list ruleset

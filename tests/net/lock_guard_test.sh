@@ -48,6 +48,11 @@ on db ip -6 route flush proto 83
 refused "sortie-guard --nonsense: exit 2" 2 "nonsense" "$B/sortie-guard" --nonsense
 check "a host that is not enrolled: nothing to hold" on db "$B/sortie-guard" --state "$T/none"
 check_not "and nothing is made" on db nft list table inet sortie
+on db nft 'table inet sortie { comment "sortie layout 1"; chain in { type filter hook input priority -5; policy accept; }; }'
+was=$(handles)
+check "a table of an older layout is the upgraded agent's to replace" guard
+check "and is the same" test "$(handles)" = "$was"
+on db nft delete table inet sortie
 check "without the guard everybody gets in, or this test would prove nothing" reaches outside 192.0.2.22 tcp/22
 check "the guard loads what the agent left" guard
 
