@@ -256,6 +256,8 @@ static int one_round(struct agent *agent, struct err *err)
 		actual_done(&actual);
 		return 1;
 	}
+	if (actual.wg)
+		doctor_hide_detour(agent, &desired->wg, actual.wg);
 	r = plan_build(desired, &actual, &plan);
 	if (r < 0)
 		(void)err_code(err, r, "plan: %s", strerror(-r));
@@ -469,8 +471,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 		check_time(agent);
 		verify_now_and_then(agent);
 	}
-	/* A doctor's detour is over in a second or two; the look would point the hub's peer back in the middle of it. */
-	if (agent->ticks % LOOK_TICKS || doctor_detours(agent))
+	if (agent->ticks % LOOK_TICKS)
 		return 0;
 	converge_and_log(agent);
 	path_check(agent);

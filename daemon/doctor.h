@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "api/local.h"
 #include "common/err.h"
+#include "netlink/wireguard.h"
 
 struct agent;
 struct doctor;
@@ -26,8 +27,11 @@ void doctor_close(struct agent *agent);
 void doctor_ask(struct agent *agent, uint64_t id);
 void doctor_forget(struct agent *agent, uint64_t id);
 
-/* The hub's peer speaks to another endpoint for the moment: a missing answer means nothing. */
+/* The hub's peer speaks to another endpoint for the moment: nothing else is asked of it meanwhile. */
 bool doctor_detours(const struct agent *agent);
+/* Then that endpoint is no difference for the plan: it would be put back, and what was asked there answered from here. */
+void doctor_hide_detour(const struct agent *agent, const struct wg_device *desired,
+			struct wg_device *actual);
 
 /*
  * `sortied --doctor`: the same checks where no agent runs or none can start. Opens what an agent would open, one

@@ -301,18 +301,29 @@ static void leg_done(struct doctor *doctor)
 	leg_begin(doctor);
 }
 
+static void leg_again(struct doctor *doctor);
+
+/* Pointed there each time: whatever the hub sent meanwhile led WireGuard back to where that came from. */
+static void ask_leg(struct doctor *doctor)
+{
+	const struct doctor_leg *leg = &doctor->path.legs[doctor->at];
+
+	if (!leg->in_use)
+		point_hub_at(doctor, &leg->to);
+	send_echo(doctor, ECHO_SIZE);
+	next_in(doctor, ECHO_US, leg_again);
+}
+
 static void leg_again(struct doctor *doctor)
 {
 	const struct doctor_leg *leg = &doctor->path.legs[doctor->at];
 
 	if (doctor->sends == 1)
 		send_datagrams(doctor); /* the first ones may have been lost */
-	if (doctor->sends >= (leg->in_use ? ECHOES_IN_USE : ECHOES_OTHER)) {
+	if (doctor->sends >= (leg->in_use ? ECHOES_IN_USE : ECHOES_OTHER))
 		leg_done(doctor);
-		return;
-	}
-	send_echo(doctor, ECHO_SIZE);
-	next_in(doctor, ECHO_US, leg_again);
+	else
+		ask_leg(doctor);
 }
 
 static void leg_begin(struct doctor *doctor)
@@ -325,23 +336,10 @@ static void leg_begin(struct doctor *doctor)
 		full_begin(doctor);
 		return;
 	}
-	if (!path->legs[doctor->at].in_use)
-		point_hub_at(doctor, &path->legs[doctor->at].to);
 	path->legs[doctor->at].asked = true;
 	doctor->sends = 0;
 	doctor->first = (uint16_t)(doctor->sequence + 1);
-	send_echo(doctor, ECHO_SIZE);
-	next_in(doctor, ECHO_US, leg_again);
-}
-
-static void full_again(struct doctor *doctor)
-{
-	if (doctor->sends >= ECHOES_OTHER) {
-		errors_begin(doctor);
-		return;
-	}
-	send_echo(doctor, doctor->path.full_size);
-	next_in(doctor, ECHO_US, full_again);
+	ask_leg(doctor);
 }
 
 static void restore_hub(struct doctor *doctor)
@@ -352,12 +350,30 @@ static void restore_hub(struct doctor *doctor)
 		point_hub_at(doctor, &path->legs[0].to);
 }
 
+static void full_again(struct doctor *doctor);
+
+/* Restored each time: a late answer from a detour led WireGuard there again. */
+static void ask_full(struct doctor *doctor)
+{
+	restore_hub(doctor);
+	send_echo(doctor, doctor->path.full_size);
+	next_in(doctor, ECHO_US, full_again);
+}
+
+static void full_again(struct doctor *doctor)
+{
+	if (doctor->sends >= ECHOES_OTHER)
+		errors_begin(doctor);
+	else
+		ask_full(doctor);
+}
+
 static void full_begin(struct doctor *doctor)
 {
 	struct doctor_path *path = &doctor->path;
 
-	restore_hub(doctor);
 	if (path->n_legs == 0 || !path->legs[0].in_use || !path->legs[0].answered) {
+		restore_hub(doctor);
 		errors_begin(doctor);
 		return;
 	}
@@ -365,8 +381,7 @@ static void full_begin(struct doctor *doctor)
 	path->full_size = overlay_mtu(doctor);
 	doctor->sends = 0;
 	doctor->first = (uint16_t)(doctor->sequence + 1);
-	send_echo(doctor, path->full_size);
-	next_in(doctor, ECHO_US, full_again);
+	ask_full(doctor);
 }
 
 /* In order, but for wrap-around, which takes 65536 echoes. */
@@ -377,11 +392,8 @@ static bool is_of_this_step(const struct doctor *doctor, const struct echo *echo
 	       echo->sequence >= doctor->first && echo->sequence <= doctor->sequence;
 }
 
-/*
- * WireGuard sends to where the last answer came from. The hub answers a session from the port where that began, so an echo
- * to its second port comes back from the first one: it has arrived, which is what a firewall would have prevented.
- */
-static bool still_points_at(const struct doctor *doctor, const struct endpoint *to)
+/* Where the hub's peer speaks to now: WireGuard sends to where the last packet came from. */
+static bool find_hub(const struct doctor *doctor, struct endpoint *ret)
 {
 	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
 	struct agent *agent = doctor->agent;
@@ -390,23 +402,41 @@ static bool still_points_at(const struct doctor *doctor, const struct endpoint *
 	if (!agent->trust || kernel_device(agent->kernel, agent->options.interface, &device) < 0)
 		return false;
 	hub = wg_find_peer(device, &trust_root(agent->trust)->hub_key);
-	return hub && endpoint_equal(&hub->endpoint, to);
+	if (hub)
+		*ret = hub->endpoint;
+	return hub;
+}
+
+/*
+ * The hub answers a session from the port where that began, so an echo to its second port comes back from the first one: it
+ * has arrived, which is what a firewall would have prevented. One that leaves us at the other family went by that, too: a packet
+ * of the hub's had just led WireGuard away from the detour.
+ */
+static void take_leg_answer(struct doctor *doctor, uint32_t us)
+{
+	struct doctor_leg *leg = &doctor->path.legs[doctor->at];
+	struct endpoint from = {0};
+	bool found = find_hub(doctor, &from);
+
+	if (!leg->in_use && found && from.addr.family != leg->to.addr.family)
+		return; /* leg_again() goes on */
+	leg->answered = true;
+	leg->by_another = !found || !endpoint_equal(&from, &leg->to);
+	leg->round_trip_us = us;
+	leg_done(doctor);
 }
 
 static void take_answer(struct doctor *doctor, size_t size, uint32_t us)
 {
 	struct doctor_path *path = &doctor->path;
 
-	if (path->full_asked) {
-		path->full_answered = size == path->full_size;
-		if (path->full_answered)
-			errors_begin(doctor);
+	if (!path->full_asked) {
+		take_leg_answer(doctor, us);
 		return;
 	}
-	path->legs[doctor->at].answered = true;
-	path->legs[doctor->at].by_another = !still_points_at(doctor, &path->legs[doctor->at].to);
-	path->legs[doctor->at].round_trip_us = us;
-	leg_done(doctor);
+	path->full_answered = size == path->full_size;
+	if (path->full_answered)
+		errors_begin(doctor);
 }
 
 static int on_echo(sd_event_source *source, int fd, uint32_t events, void *data)
@@ -484,6 +514,17 @@ bool doctor_detours(const struct agent *agent)
 
 	return doctor && doctor->path.tunnel && doctor->first && !doctor->path.full_asked &&
 	       doctor->at < doctor->path.n_legs && !doctor->path.legs[doctor->at].in_use;
+}
+
+void doctor_hide_detour(const struct agent *agent, const struct wg_device *desired,
+			struct wg_device *actual)
+{
+	const struct key *key = agent->trust ? &trust_root(agent->trust)->hub_key : NULL;
+	const struct wg_peer *want = key ? wg_find_peer(desired, key) : NULL;
+
+	for (size_t i = 0; want && doctor_detours(agent) && i < actual->n_peers; i++)
+		if (key_equal(&actual->peers[i].public_key, key))
+			actual->peers[i].endpoint = want->endpoint;
 }
 
 void doctor_path_begin(struct doctor *doctor)

@@ -87,8 +87,12 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 
 	if (!agent->desired || !agent->trust)
 		return 0;
-	if (doctor_detours(agent))
+	/* An echo would take the detour, too: neither its answer nor that there is none would mean anything. */
+	if (doctor_detours(agent)) {
 		agent->probe.waiting = false;
+		set_timer(agent, HURRY_US);
+		return 0;
+	}
 	if (agent->probe.waiting && ++agent->probe.misses >= MISSES_MAX)
 		restart_hub(agent);
 	ask(agent);

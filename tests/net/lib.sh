@@ -7,7 +7,7 @@
 #   on NAME COMMAND...      runs it there (foreground; add & yourself)
 #   wire A IFA B IFB        a veth pair between two hosts, both ends up
 #   addr HOST IF ADDRESS... adds addresses (IPv6 without duplicate detection)
-#   wait_for SECONDS COMMAND...   polls until it succeeds; SECONDS x TEST_SCALE
+#   wait_for SECONDS COMMAND...   polls until it succeeds; SECONDS x TEST_SCALE; the last attempt is heard
 #   check NAME COMMAND...   TAP line: ok where the command succeeds
 #   check_not NAME COMMAND...     ok where it fails
 #   pass NAME / fail NAME [WHY] / skip NAME WHY
@@ -93,7 +93,10 @@ wait_for() {
 	local deadline=$((SECONDS + $1 * TEST_SCALE))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		((SECONDS < deadline)) || return 1
+		if ((SECONDS >= deadline)); then
+			"$@" # once more, for what it says, and because an attempt may have taken all the time
+			return
+		fi
 		sleep 0.05
 	done
 }
@@ -115,7 +118,10 @@ check() {
 check_not() {
 	local name=$1
 	shift
-	if "$@" >/dev/null 2>&1; then fail "$name"; else pass "$name"; fi
+	if ! "$@" >"$T/.said" 2>&1; then pass "$name"; else
+		fail "$name"
+		tail -n 15 "$T/.said" | sed 's/^/# /'
+	fi
 }
 finish() {
 	FINISHED=1
