@@ -77,8 +77,8 @@ refused "mode enforce --confirm 2h: exit 2" 2 "5s to 1h" at db mode enforce --co
 refused "mode enforce --confirm 2s: exit 2" 2 "5s to 1h" at db mode enforce --confirm 2s
 
 wait_time=$((10 * ${TEST_SCALE%.*}))
-lock() { in_old_login "$(cli db) mode enforce --confirm ${wait_time}s"; }
-check "lock: asked for with a confirmation" lock
+lock() { in_old_login "$(cli db) mode enforce --confirm ${1:-$wait_time}s"; } # [SECONDS]
+check "lock: asked for with a confirmation" lock 300
 check "lock: it says what to do" grep -q "run .sortie confirm." "$T/old.out"
 check "lock: both connections are cut" wait_for 5 eval 'stands 4 && stands 6'
 check "lock: nobody comes in" shut
@@ -92,6 +92,7 @@ in_old_login "setsid -w script -qec '$(cli db) confirm' /dev/null"
 check "lock: nor by a new terminal and session of processes" grep -q "older than the lock" "$T/old.out"
 refused "lock: nor may a service: exit 1" 1 "older than the lock, or none" at db confirm
 check "lock: a rule is taken away meanwhile" policy tcp/5432
+check "lock: asked for once more, its time begins anew" lock 5
 check "undone: the connections come back" wait_for 30 eval 'moves 4 && moves 6'
 check "undone: others come in" wait_for 5 knocks
 check "undone: conntrack may pick up again" loose 1

@@ -6,8 +6,8 @@
 #     lan 192.168.7.9, listed .53, hub 192.0.2.1  --(wire)--  eth0 me br0  --  box, box2
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/firewall_bed.sh"
+source "$(dirname "$0")/expect.sh"
 
-PROBE=$ROOT/tests/tools/probe.py
 RAW=$ROOT/tests/tools/fw_raw.py
 LAN4=192.168.7 LAN6=fd00:7
 declare -A ME=([4]=$LAN4.2 [6]=$LAN6::2) ANY=([4]=$LAN4.9 [6]=$LAN6::9) LISTED=([4]=$LAN4.53 [6]=$LAN6::53)
@@ -72,15 +72,6 @@ policy "{\"name\": \"listed\", \"on\": \"any\", \"any\": true, \"to\": [\"${LIST
 policy "" >"$T/none.yaml"
 inventory me >"$T/inventory.json"
 apply() { fw_apply --policy "$T/$1.yaml" --inventory "$T/inventory.json" --mode "$2" "${@:3}" || fail "apply $*"; }
-asks() { # HOST OUTCOME ADDRESS PORT
-	local got
-	got=$(echo "[{\"id\": \"x\", \"to\": \"$3\", \"port\": \"$4\"}]" | on "$1" "$PROBE" ask -t "${TEST_SCALE%.*}")
-	got=$(sed -n 's/.*"x": "\([^"]*\)".*/\1/p' <<<"$got")
-	[[ $got == "$2" || ($2 == closed && ($got == silent || $got == refused)) ]] || { echo "it is '$got'"; return 1; }
-}
-asked() { # NAME HOST OUTCOME ADDRESS PORT: what should be open may be late
-	if [[ $3 == open* ]]; then check "$1" wait_for 5 asks "${@:2}"; else check "$1" asks "${@:2}"; fi
-}
 counter() { fw_apply --counters | sed -n "s/^$1 //p"; }
 
 out() { # WHEN OTHERS CONTAINER-OTHERS
@@ -148,11 +139,7 @@ for v in 4 6; do
 done
 for s in "${!STREAMS[@]}"; do check "$s: a connection to a listed destination runs" wait_for 10 test -s "$T/stream.$s"; done
 apply none enforce --underlay-locked
-sleep 0.5
-declare -A total=()
-for s in "${!STREAMS[@]}"; do total[$s]=$(cut -d' ' -f2 "$T/stream.$s"); done
-sleep 1.5
-for s in "${!STREAMS[@]}"; do check "$s: it is cut when policy lists it no more" test "$(cut -d' ' -f2 "$T/stream.$s")" = "${total[$s]}"; done
+stand_still "it is cut when policy lists it no more" "${!STREAMS[@]}"
 for v in 4 6; do
 	asked "IPv$v withdrawn: refused" me refused "${LISTED[$v]}" tcp/80
 	asked "IPv$v withdrawn: a container, too" box closed "${LISTED[$v]}" tcp/80

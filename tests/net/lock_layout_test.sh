@@ -8,8 +8,8 @@
 #                                                             `-- lan 192.168.7.9
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/firewall_bed.sh"
+source "$(dirname "$0")/expect.sh"
 
-PROBE=$ROOT/tests/tools/probe.py
 RAW=$ROOT/tests/tools/fw_raw.py
 LAN4=192.168.7 LAN6=fd00:7
 FAR4=198.51.100.9 FAR6=2001:db8:f::9
@@ -69,15 +69,6 @@ cat >"$T/policy.yaml" <<JSON
 JSON
 inventory me >"$T/inventory.json"
 apply() { fw_apply --policy "$T/policy.yaml" --inventory "$T/inventory.json" "$@"; }
-asks() { # HOST OUTCOME ADDRESS PORT
-	local got
-	got=$(echo "[{\"id\": \"x\", \"to\": \"$3\", \"port\": \"$4\"}]" | on "$1" "$PROBE" ask -t "${TEST_SCALE%.*}")
-	got=$(sed -n 's/.*"x": "\([^"]*\)".*/\1/p' <<<"$got")
-	[[ $got == "$2" || ($2 == closed && ($got == silent || $got == refused)) ]] || { echo "it is '$got'"; return 1; }
-}
-asked() { # NAME HOST OUTCOME ADDRESS PORT: what should be open may be late
-	if [[ $3 == open* ]]; then check "$1" wait_for 5 asks "${@:2}"; else check "$1" asks "${@:2}"; fi
-}
 
 # ---- connections that are older than the firewall: conntrack has not seen them begin ----
 # WAY is who sends: `down` is from me in those that others opened, towards me in those that me opened.
@@ -87,20 +78,10 @@ stream() { # NAME HOST send|recv ADDRESS PORT
 	nsenter -t "${PIDS[$2]}" -n -m -- "$PROBE" stream "$3" "$4" "$5" $((60 * ${TEST_SCALE%.*})) "$T/stream.$1" 2>/dev/null &
 	STREAMS[$1]=$!
 }
-total() { cut -d' ' -f2 "$T/stream.$1" 2>/dev/null || echo 0; }
 moves() { # NAME
 	local before
 	before=$(total "$1")
 	wait_for 4 eval "((\$(total $1) > $before))"
-}
-stand_still() { # WHAT NAME...: nothing more arrives, retransmissions included
-	local what=$1 name
-	local -A before
-	shift
-	sleep 0.5 # what was on its way
-	for name in "$@"; do before[$name]=$(total "$name"); done
-	sleep 1.5
-	for name in "$@"; do check "${name//-/ }: $what" test "$(total "$name")" = "${before[$name]}"; done
 }
 for v in 4 6; do
 	stream out-up-$v me send "${LAN[$v]}" 80
