@@ -48,7 +48,9 @@ check "db reaches web nowhere" asked db ""
 on web "$probe" stream send "${V6[db]}" 5432 $((60 * ${TEST_SCALE%.*})) "$T/upload" >/dev/null 2>&1 &
 check "an upload runs" wait_for 10 test -s "$T/upload"
 check "revoked, and the database's agent has acknowledged" eval 'sortie identity revoke --wait site-a/web | grep -q "^1 of 1 agents"'
-sleep 1 # a slow receiver may have to read yet what came before
+total=
+all_read() { local was=$total; total=$(cut -d" " -f2 "$T/upload") && sleep 1 && [[ $was == "$total" ]]; }
+check "a slow receiver has read what came before" wait_for 10 all_read
 total=$(cut -d" " -f2 "$T/upload")
 check "the revoked reaches nobody" asked web ""
 check "nothing more of the upload has come" test "$(cut -d" " -f2 "$T/upload")" = "$total"

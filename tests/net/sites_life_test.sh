@@ -57,11 +57,13 @@ pings_begin() {
 	done
 	wait_for 10 grep -q "icmp_seq=20 " "$T/ping.4" && wait_for 10 grep -q "icmp_seq=20 " "$T/ping.6"
 }
-all_arrived() { # FAMILY: what was sent was answered; a packet may be under way as ping ends
-	local sent received
-	read -r sent received < <(sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1 \2/p' "$T/ping.$1")
-	echo "$sent sent, $received answered"
-	((sent > 50 && sent - received <= 1))
+all_arrived() { # FAMILY: of what was sent before the last answer nothing is missing; after it, ping did not wait for more
+	local sent
+	sent=$(sed -n 's/^\([0-9]*\) packets transmitted.*/\1/p' "$T/ping.$1")
+	sed -n 's/.*bytes from.*icmp_seq=\([0-9]*\) .*/\1/p' "$T/ping.$1" | sort -nu | awk -v sent="$sent" '
+		$1 > last + 1 {missing = missing " " last + 1 "-" $1 - 1}
+		{last = $1}
+		END {printf "%d sent, the last answer is to %d, missing:%s\n", sent, last, missing; exit !(sent > 50 && !missing && sent - last <= 25)}'
 }
 pings_end() { # NAME
 	local family

@@ -7,7 +7,7 @@
                                       since 1970) from there to the first answer after the last loss; without it,
                                       what was sent before the first answer does not count
 
-A packet that cannot be sent counts as lost. Answers are waited for at the end for up to half a second.
+A packet that cannot be sent counts as lost. Answers to what the last second sent are waited for at the end for up to two.
 """
 import os
 import select
@@ -65,8 +65,9 @@ def run(out, address, size=32):
         if answered and os.path.getsize(out) == 0:  # whoever started us waits for this
             with open(out, "w") as file:
                 file.write("answered\n")
-    until = time.monotonic() + 0.5
-    while len(answered) < len(sent) and time.monotonic() < until:
+    until = time.monotonic() + 2
+    recent = range(max(0, len(sent) - round(1 / PERIOD)), len(sent))
+    while any(number not in answered for number in recent) and time.monotonic() < until:
         take(until - time.monotonic())
     with open(out, "w") as file:
         for number, at in enumerate(sent):
