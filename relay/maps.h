@@ -12,7 +12,7 @@
 #pragma once
 #include <linux/types.h>
 
-#define RELAY_LAYOUT	 2
+#define RELAY_LAYOUT	 3
 #define RELAY_SITE_SLOTS 4097 /* RELAY_SITES_MAX and the unused 0 */
 #define RELAY_LIST_MAX	 1000 /* RELAY_CANDIDATES_MAX */
 #define RELAY_INTERFACES 4
