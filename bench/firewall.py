@@ -18,7 +18,7 @@ QUADS = int(os.environ.get("BENCH_QUADS", "60"))
 RUN_MS = os.environ.get("BENCH_MS", "250")
 PACKETS, SIZE = "30016", "46"
 PACKET_QUADS = 30
-GOAL = 0.95
+GOAL = float(os.environ.get("GOAL", "0.95"))  # 0: a report
 BACKEND, LAST, ROWS, WHERE, WITHOUT = (os.environ[name] for name in ("BACKEND", "LAST", "ROWS", "WHERE", "WITHOUT"))
 
 
@@ -67,7 +67,7 @@ def path(bed, rules):
     print(f"{rules} rule{'s' * (rules != '1')}: {text(bounds)} of the path without, null run {text(beside)}, {len(ratios)} quads of 4 x {RUN_MS} ms, {len(null)} null: {verdict}; "
           f"Mbit/s with {statistics.median(bed.rates[True]):.0f}, without {statistics.median(bed.rates[False]):.0f}")
     row(f"{ROWS}-{rules}", round(bounds[0], 4), "x", f"{BACKEND} with {WITHOUT}{WHERE}; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
-        f"null {beside[1]:.3f} to {beside[2]:.3f}: {verdict}", f">= {GOAL}", QUADS)
+        f"null {beside[1]:.3f} to {beside[2]:.3f}: {verdict}", f">= {GOAL}" if GOAL else None, QUADS)
     return 1 if verdict == "fails" else 0
 
 

@@ -13,7 +13,8 @@
 # through it, so for a packet inside and one outside. PACKET= leaves these out. PARTS=1 only says where the ns go, in IPv4:
 # remarks, no rows.
 #
-# wireguard-go is Debian 13's where it can be had (tests/net/newer.sh; OWN=1: this machine's own).
+# wireguard-go is Debian 13's where it can be had (tests/net/newer.sh; OWN=1: this machine's own). It sends batches, which a veth
+# pair carries as they are; WIRE=1: one by one, as on a wire, and merged where they arrive, as NICs do.
 #
 # ROWS (firewall) is what the rows' names begin with, WHERE is said of each: bench/uml/firewall.sh runs all this elsewhere.
 source "$(dirname "$0")/../tests/net/newer.sh"
@@ -39,6 +40,7 @@ host b
 wire a eth0 b eth0
 addr a eth0 192.0.2.1/24
 addr b eth0 192.0.2.2/24
+[[ -z ${WIRE:-} ]] || for h in a b; do on $h ethtool -K eth0 tx-udp-segmentation off gro on >/dev/null; done
 LAST=$(($(nproc) - 1)) # where there is one core only, both ends share it
 declare -A CORE=([a]=0 [b]=$LAST) OWN4=([a]=$ME4 [b]=$GOOD4) OWN6=([a]=$ME6 [b]=$GOOD6) UNDERLAY=([a]=192.0.2.1 [b]=192.0.2.2)
 BACKEND="wireguard-go $(wireguard-go --version | sed -n '1s/.* v//p')"

@@ -13,7 +13,7 @@ from pairs import at_least, interval, quad, row, text
 
 QUADS = int(os.environ.get("BENCH_QUADS", "30"))
 RUN_MS = os.environ.get("BENCH_MS", "400")
-GOAL = 1.0
+GOAL = float(os.environ.get("GOAL", "1.0"))  # 0: a report
 ROW = os.environ.get("ROW", "site-to-site-nebula")
 WITH = os.environ["WITH"]
 
@@ -47,5 +47,5 @@ rates = {who: statistics.median(values) * 8 / 1e6 for who, values in seen.items(
 print(f"site to site: ours {rates['ours']:.0f} Mbit/s ({WITH}), Nebula {rates['nebula']:.0f} Mbit/s; ratio {text(bounds, 2)}, "
       f"{QUADS} quads of 4 x {RUN_MS} ms: {verdict}")
 row(ROW, round(bounds[0], 3), "x", f"Nebula through its relay, same NATs and hub: {rates['nebula']:.0f} Mbit/s; ours with {WITH}; 95 % "
-    f"{bounds[1]:.2f} to {bounds[2]:.2f}: {verdict}", f">= {GOAL}", QUADS)
+    f"{bounds[1]:.2f} to {bounds[2]:.2f}: {verdict}", f">= {GOAL}" if GOAL else None, QUADS)
 sys.exit(1 if verdict == "fails" else 0)

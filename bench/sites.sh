@@ -4,7 +4,7 @@
 # against Nebula through its relay on the same hub and the same NATs, on hosts of its own. Agents, policy and mode as they come;
 # Nebula with certificates, groups and a rule for the port. A B B A quads, IPv4 inside the tunnels, the same MTU. Nebula and
 # wireguard-go are Debian 13's where they can be had (tests/net/newer.sh; OWN=1: this machine's own). BENCH_QUADS (30), BENCH_MS (400) a
-# run; ROW is the row's name. See bench/sites.py.
+# run; ROW is the row's name; WIRE=1: packets one by one between hosts, as a wire has them. See bench/sites.py.
 source "$(dirname "$0")/../tests/net/newer.sh"
 newer wireguard-go nebula
 if [[ -z ${SORTIE_TEST_INSIDE:-} ]] && ! command -v nebula-cert >/dev/null; then # inside there is no network
@@ -17,6 +17,9 @@ program=$B/bench/stream
 [[ $program -nt $ROOT/bench/stream.c ]] || make -s -C "$ROOT" "B=$B" "$program"
 
 sites_up
+[[ -z ${WIRE:-} ]] || for h in "${!PIDS[@]}"; do
+	for i in $(on "$h" ls /sys/class/net); do on "$h" ethtool -K "$i" tx-udp-segmentation off gro on >/dev/null 2>&1 || true; done
+done
 control_init >/dev/null
 control_run 2>"$T/relay.log"
 sed 's/^/# /' "$T/relay.log"
