@@ -74,6 +74,20 @@ static const char *what_to_do(const struct agent *agent, const struct doctor_leg
 	       "between";
 }
 
+/*
+ * A NAT that gives each destination another port lets no answer in that comes from where the session began, and the hub's
+ * other port is open to WireGuard alone: to anything else its host says that nobody listens. So UDP does arrive.
+ */
+static bool arrives_all_the_same(const struct doctor_path *path, const struct doctor_leg *leg)
+{
+	if (!leg->asked || leg->in_use || leg->refused != ECONNREFUSED || !leg->refused_by_hub)
+		return false;
+	for (size_t i = 0; i < path->n_legs; i++)
+		if (path->legs[i].answered && addr_equal(&path->legs[i].to.addr, &leg->to.addr))
+			return true;
+	return false;
+}
+
 static void say_leg(struct doctor *doctor, const struct doctor_leg *leg, bool any_answers)
 {
 	char text[160], endpoint[ENDPOINT_TEXT_MAX];
@@ -89,6 +103,12 @@ static void say_leg(struct doctor *doctor, const struct doctor_leg *leg, bool an
 	else if (leg->route_error)
 		doctor_say(doctor, DOCTOR_FAIL, "repair this host's routes", "%s: %s", endpoint,
 			   strerror(leg->route_error));
+	else if (arrives_all_the_same(&doctor->path, leg))
+		doctor_say(
+			doctor, DOCTOR_OK, NULL,
+			"%s: UDP arrives at its host; the hub's own answer does not come through "
+			"this host's NAT",
+			endpoint);
 	else if (leg->asked)
 		doctor_say(doctor, leg->in_use || !any_answers ? DOCTOR_FAIL : DOCTOR_WARN,
 			   what_to_do(doctor->agent, leg), "%s%s", why_silent(leg, text),

@@ -24,6 +24,7 @@
 
 #define NAMES_US      UINT64_C(8000000) /* for all of them */
 #define ECHO_US	      UINT64_C(500000)	/* between two, and for the answer */
+#define DETOUR_US     UINT64_C(150000)	/* at most at once */
 #define ECHOES_IN_USE 4
 #define ECHOES_OTHER  3
 #define ERRORS_MS     600 /* how long routers have to answer */
@@ -32,7 +33,7 @@
 #define DATAGRAM_MAX  65507
 #define ERRORS_MAX    8
 
-static const uint16_t echo_id = 0x5358; /* probe.c has another */
+static const uint16_t echo_id = 0x5358, return_id = 0x5359; /* probe.c has another */
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 {
@@ -205,17 +206,18 @@ static void take_error(struct doctor_leg *leg, const struct cmsghdr *header)
 	length -= sizeof(error);
 	memcpy(&from, CMSG_DATA(header) + sizeof(error),
 	       length < sizeof(from) ? length : sizeof(from));
+	if (error.ee_origin == SO_EE_ORIGIN_LOCAL ||
+	    endpoint_from_sockaddr((struct sockaddr *)&from, length, &offender) < 0)
+		offender = (struct endpoint){0};
 	if (error.ee_errno != EMSGSIZE) {
 		leg->refused = (int)error.ee_errno;
+		leg->refused_by_hub = addr_equal(&offender.addr, &leg->to.addr);
 		return;
 	}
 	if (leg->mtu && error.ee_info > leg->mtu)
 		return;
 	leg->mtu = error.ee_info;
-	leg->mtu_from = (struct addr){0};
-	if (error.ee_origin != SO_EE_ORIGIN_LOCAL &&
-	    endpoint_from_sockaddr((struct sockaddr *)&from, length, &offender) == 0)
-		leg->mtu_from = offender.addr;
+	leg->mtu_from = offender.addr;
 }
 
 static void read_errors(struct doctor_leg *leg)
@@ -261,17 +263,20 @@ static void point_hub_at(struct doctor *doctor, const struct endpoint *to)
 	(void)kernel_set_peer(doctor->agent->kernel, &changed, &err);
 }
 
-static void send_echo(struct doctor *doctor, size_t size)
+static void send_as(struct doctor *doctor, uint16_t id, uint16_t sequence, size_t size)
 {
 	const struct agent *agent = doctor->agent;
-	struct echo echo = {.from = agent->ipv6,
-			    .to = agent->desired->fw.hub6,
-			    .id = echo_id,
-			    .sequence = ++doctor->sequence};
+	struct echo echo = {
+		.from = agent->ipv6, .to = agent->desired->fw.hub6, .id = id, .sequence = sequence};
 
 	echo.ifindex = kernel_interface_index(agent->kernel, agent->options.interface);
-	doctor->sends++;
 	(void)echo_send(agent->doctor_fd, &echo, size);
+}
+
+static void send_echo(struct doctor *doctor, size_t size)
+{
+	doctor->sends++;
+	send_as(doctor, echo_id, ++doctor->sequence, size);
 }
 
 static void leg_begin(struct doctor *doctor);
@@ -301,7 +306,27 @@ static void leg_done(struct doctor *doctor)
 	leg_begin(doctor);
 }
 
+static void restore_hub(struct doctor *doctor)
+{
+	const struct doctor_path *path = &doctor->path;
+
+	if (path->tunnel && path->n_legs > 1 && path->legs[0].in_use)
+		point_hub_at(doctor, &path->legs[0].to);
+}
+
 static void leg_again(struct doctor *doctor);
+
+/*
+ * Back before the answer is late. A NAT may show the hub another address for each that we dial; what the hub sees twice, a
+ * quarter of a second apart, is where it says the relay has to look for this host (hub_watch.h), and what the host says to
+ * other sites comes from the first one.
+ */
+static void detour_ends(struct doctor *doctor)
+{
+	restore_hub(doctor);
+	send_as(doctor, return_id, 0, ECHO_SIZE);
+	next_in(doctor, ECHO_US - DETOUR_US, leg_again);
+}
 
 /* Pointed there each time: whatever the hub sent meanwhile led WireGuard back to where that came from. */
 static void ask_leg(struct doctor *doctor)
@@ -311,7 +336,10 @@ static void ask_leg(struct doctor *doctor)
 	if (!leg->in_use)
 		point_hub_at(doctor, &leg->to);
 	send_echo(doctor, ECHO_SIZE);
-	next_in(doctor, ECHO_US, leg_again);
+	if (leg->in_use)
+		next_in(doctor, ECHO_US, leg_again);
+	else
+		next_in(doctor, DETOUR_US, detour_ends);
 }
 
 static void leg_again(struct doctor *doctor)
@@ -340,14 +368,6 @@ static void leg_begin(struct doctor *doctor)
 	doctor->sends = 0;
 	doctor->first = (uint16_t)(doctor->sequence + 1);
 	ask_leg(doctor);
-}
-
-static void restore_hub(struct doctor *doctor)
-{
-	const struct doctor_path *path = &doctor->path;
-
-	if (path->tunnel && path->n_legs > 1 && path->legs[0].in_use)
-		point_hub_at(doctor, &path->legs[0].to);
 }
 
 static void full_again(struct doctor *doctor);
@@ -418,7 +438,7 @@ static void take_leg_answer(struct doctor *doctor, uint32_t us)
 	struct endpoint from = {0};
 	bool found = find_hub(doctor, &from);
 
-	if (!leg->in_use && found && from.addr.family != leg->to.addr.family)
+	if (!leg->in_use && us < DETOUR_US && found && from.addr.family != leg->to.addr.family)
 		return; /* leg_again() goes on */
 	leg->answered = true;
 	leg->by_another = !found || !endpoint_equal(&from, &leg->to);

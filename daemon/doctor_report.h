@@ -29,6 +29,7 @@ struct doctor_leg {
 	uint32_t mtu; /* what a router, or this host, said that fits; 0: nobody said anything */
 	struct addr mtu_from; /* unset: this host itself */
 	int refused;	      /* errno of another ICMP error; 0: none */
+	bool refused_by_hub;  /* its own host said so: UDP arrives there */
 };
 
 struct doctor_path {
