@@ -21,11 +21,17 @@ visit() { # HOST
 for i in 1 2 3; do check "visit $i to db: all is well" visit db; done
 grep "hub " "$T/doctor" | sed 's/^/# /'
 check "a visit to web: all is well" visit web
+kill -KILL "${AGENTS[db]}"
+wait "${AGENTS[db]}" 2>/dev/null
+check "a visit without an agent" eval 'on db "$B/sortied" --doctor --state "$T/db" --socket "$T/db.sock" >"$T/doctor" 2>&1'
+grep "hub " "$T/doctor" | sed 's/^/# /'
+agent_run db
+check "the agent is back" wait_for 20 at db status --check ready
 sleep 2 # what a visit leaves behind may show later
 watched
 WATCHES_OVER=(site4 site6)
-unharmed "four visits"
+unharmed "five visits"
 WATCHES_OVER=(hub4 hub6)
-outage "four visits" 400
+outage "five visits" 400
 sites_end
 finish
