@@ -24,6 +24,7 @@ struct kernel {
 	const char *hosts_path;
 	bool plain_table;
 	bool cramped; /* has been said */
+	bool mistaken;
 };
 
 static int open_firewall(bool plain_table, struct firewall **ret)
@@ -193,6 +194,14 @@ int kernel_verify_firewall(struct kernel *kernel, struct err *err)
 	return r;
 }
 
+bool kernel_was_mistaken(struct kernel *kernel)
+{
+	bool mistaken = kernel->mistaken;
+
+	kernel->mistaken = false;
+	return mistaken;
+}
+
 int kernel_reopen_firewall(struct kernel *kernel, struct err *err)
 {
 	struct firewall *firewall = NULL;
@@ -330,11 +339,13 @@ static void do_adopt(void)
 
 static int do_firewall(struct kernel *kernel, const struct desired *desired, struct err *err)
 {
-	int r = firewall_apply(kernel->firewall, &desired->fw, NULL);
+	struct fw_plan plan = {0};
+	int r = firewall_apply(kernel->firewall, &desired->fw, &plan);
 
 	if (r < 0)
 		return err_code(err, r, "change the firewall: %s (%s)", strerror(-r),
 				firewall_error(kernel->firewall));
+	kernel->mistaken |= plan.mistaken;
 	return 0;
 }
 

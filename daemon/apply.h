@@ -59,6 +59,8 @@ int kernel_remove(struct kernel *kernel, const char *ifname, struct err *err);
 
 /* 1: the table differs from what was applied (err says where), 0: it does not. */
 int kernel_verify_firewall(struct kernel *kernel, struct err *err);
+/* Since the last call a change of our own met a table that somebody else had removed or changed; it is right again. */
+bool kernel_was_mistaken(struct kernel *kernel);
 /* Forgets what was applied, so that the next plan compares with what stands. */
 int kernel_reopen_firewall(struct kernel *kernel, struct err *err);
 int kernel_counters(struct kernel *kernel, struct fw_counters *ret);

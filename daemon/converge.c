@@ -189,6 +189,11 @@ static int carry_out(struct agent *agent, const struct desired *desired, const s
 		log_warning("the kernel differed from what should hold: repaired (%s)",
 			    plan->steps[0].text);
 	}
+	/* Seen by the change itself, before verify.c looked. */
+	if (kernel_was_mistaken(agent->kernel)) {
+		agent->repaired++;
+		log_warning("the firewall differed from what was applied: repaired");
+	}
 	for (size_t i = 0; r == 0 && i < plan->n; i++)
 		log_debug("%s", plan->steps[i].text);
 	return r;

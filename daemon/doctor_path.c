@@ -560,10 +560,10 @@ void doctor_path_stop(struct doctor *doctor)
 	if (doctor->question)
 		child_cancel(doctor->agent->child, doctor->question);
 	doctor->question = 0;
+	/* Also at the end: what came by a detour after it was over has led WireGuard there again. */
 	if (doctor->io) {
 		(void)echo_listen(doctor->agent->doctor_fd, false);
-		if (!path->full_asked)
-			restore_hub(doctor);
+		restore_hub(doctor);
 	}
 	doctor->io = sd_event_source_disable_unref(doctor->io);
 	doctor->timer = sd_event_source_disable_unref(doctor->timer);

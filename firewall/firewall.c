@@ -374,6 +374,7 @@ int firewall_apply(struct firewall *firewall, const struct fw_desired *desired,
 		     desired->underlay_locked;
 	bool from_memory = firewall->known;
 	struct fw_plan plan = {0};
+	bool mistaken;
 	int r;
 
 	/* Before conntrack looks at the first packet, and below once more: it may not be loaded yet. */
@@ -382,8 +383,10 @@ int firewall_apply(struct firewall *firewall, const struct fw_desired *desired,
 	firewall->error[0] = '\0';
 	r = apply_once(firewall, desired, &plan);
 	/* What we remembered was not what stands: look, once. */
-	if (from_memory && (r == -ENOENT || r == -EEXIST || r == -ENOTEMPTY))
+	mistaken = from_memory && (r == -ENOENT || r == -EEXIST || r == -ENOTEMPTY);
+	if (mistaken)
 		r = apply_once(firewall, desired, &plan);
+	plan.mistaken = mistaken;
 	if (r == 0 && locks)
 		r = forbid_pickup(firewall);
 	if (r < 0)

@@ -98,6 +98,7 @@ struct fw_plan {
 	bool first; /* no table of ours stood: conntrack may not have looked at anything before */
 	bool create;
 	size_t elements_added, elements_removed, leases_refreshed, chains_rewritten;
+	bool mistaken; /* firewall_apply(): what was remembered did not stand, somebody else had changed it */
 };
 
 struct firewall;

@@ -61,9 +61,9 @@ ask() { # HOST ADDRESS/PORT...: an outcome a line, all asked at once
 		on "$host" "$PROBE" ask -t "$TEST_SCALE" | tr ',' '\n'
 }
 all_are() { # OUTCOME HOST ADDRESS/PORT...
-	local outcome=$1 got attempt
+	local outcome=$1 got
 	shift
-	for attempt in 1 2 3; do # an answer, also a refusal, may be late on a busy machine
+	for _ in 1 2 3; do # an answer, also a refusal, may be late on a busy machine
 		got=$(ask "$@")
 		[[ $(grep -c "\"$outcome" <<<"$got") -ne $(($# - 1)) ]] || return 0
 		[[ $outcome != silent && $got == *silent* ]] || break

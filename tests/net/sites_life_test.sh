@@ -148,6 +148,8 @@ kill -STOP "${AGENTS[web]}"
 on web nft delete table inet sortie
 check_not "a workload without rules of its own gets nowhere either" reaches web "${V6[db]}" tcp/80
 check "the database's flows name who tried" wait_for 5 eval 'at db flows --denied | grep -qE "denied +in +overlay +site-a/web .*tcp/80"'
+# It wakes up to a new policy, too: what that changes in a table that is gone is no change, but a repair.
+check "meanwhile policy changes" policy "tcp/5432, tcp/22, tcp/81, icmp"
 kill -CONT "${AGENTS[web]}"
 repaired() { at web status --json | python3 -c 'import json,sys; sys.exit(not json.load(sys.stdin)["counters"]["repaired"])' && on web nft list table inet sortie; }
 check "the agent puts the table back and says that it had to" wait_for 20 repaired
