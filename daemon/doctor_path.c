@@ -446,6 +446,23 @@ static void take_leg_answer(struct doctor *doctor, uint32_t us)
 	leg_done(doctor);
 }
 
+/* A handshake that fell into a detour bound the session to that port, which a NAT may not let in: it begins anew. */
+static void renew_session(struct doctor *doctor)
+{
+	const struct doctor_leg *in_use = &doctor->path.legs[0];
+	const struct wg_peer *hub = hub_peer(doctor->agent);
+	struct endpoint from;
+	struct wg_peer changed;
+	struct err err = {0};
+
+	if (!hub || in_use->by_another || !find_hub(doctor, &from) ||
+	    endpoint_equal(&from, &in_use->to))
+		return;
+	changed = *hub;
+	changed.endpoint = in_use->to;
+	(void)kernel_restart_peer(doctor->agent->kernel, &changed, &err);
+}
+
 static void take_answer(struct doctor *doctor, size_t size, uint32_t us)
 {
 	struct doctor_path *path = &doctor->path;
@@ -455,8 +472,10 @@ static void take_answer(struct doctor *doctor, size_t size, uint32_t us)
 		return;
 	}
 	path->full_answered = size == path->full_size;
-	if (path->full_answered)
-		errors_begin(doctor);
+	if (!path->full_answered)
+		return;
+	renew_session(doctor);
+	errors_begin(doctor);
 }
 
 static int on_echo(sd_event_source *source, int fd, uint32_t events, void *data)
