@@ -46,6 +46,7 @@ script_for() { # what runs inside
 	local t name
 	echo "cd '$ROOT'; export B='$B' TEST_SCALE=$((8 * TEST_SCALE)) SORTIE_VM=1 PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 	echo 'echo "# $(uname -r)"; modprobe tun' # for wireguard-go: nobody else makes /dev/net/tun there
+	echo 'mount -t cgroup2 cgroup2 /sys/fs/cgroup' # for containers
 	for t in $tests; do
 		name=$(basename "$t" .sh)
 		[[ -z ${VM_ONLY:-} || $name == *$VM_ONLY* ]] || continue
