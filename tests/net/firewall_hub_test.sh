@@ -24,6 +24,8 @@ spoke() { # HOST NUMBER ADDRESS4 ADDRESS6...
 	on "$h" ip link set sortie0 up
 	on hub ip link set "port$n" master sortie0
 	overlay_addr "$h" "$@"
+	# The open hub tells that bad is on the same wire, as no tunnel can; good would go past its rules from then on.
+	on "$h" sysctl -qw net.ipv6.conf.sortie0.accept_redirects=0
 	on "$h" ip neigh add $HUB4 lladdr 02:00:00:00:00:01 dev sortie0 nud permanent
 	on "$h" ip neigh add $HUB6 lladdr 02:00:00:00:00:01 dev sortie0 nud permanent
 	on "$h" ip route add $HUB4 dev sortie0
