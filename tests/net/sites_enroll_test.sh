@@ -142,9 +142,9 @@ bad_token() { # NAME RC PATTERN FILE
 	check "$1: nothing has changed on the host" unchanged
 }
 bad_token "a used token" 4 "another host has used the token for site-l/lost.*\(token-used\)$" "$T/lost.token"
-sortie token create --name site-l/short --not-after 1s --out "$T/short.token" >/dev/null
+sortie token create --name site-l/short --not-after 3s --out "$T/short.token" >/dev/null
 expired() { sortie token list | grep -q 'expired .*site-l/short'; }
-check "a token's time ends" wait_for 5 expired
+check "a token's time ends" wait_for 15 expired
 bad_token "an expired token" 4 "the token expired .*\(token-expired\)$" "$T/short.token"
 sortie token create --name site-l/undone --out "$T/undone.token" >/dev/null
 check "a token is revoked" sortie token revoke site-l/undone
