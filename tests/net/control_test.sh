@@ -182,8 +182,8 @@ check "token revoke" sortie token revoke s/five
 out=$(agent one five enroll 2>&1)
 has "a revoked token: a clear refusal" "$out" "enroll 403 token-revoked"
 check_not "token revoke: none open any more" sortie token revoke s/five
-key token create --name s/six --labels role=x --not-after 1s --out "$T/six.token" >/dev/null
-wait_for 5 sh -c "'$B/sortie' --control '$SOCKET' token list --json | grep -q '\"expired\"'"
+key token create --name s/six --labels role=x --not-after 3s --out "$T/six.token" >/dev/null
+wait_for 15 sh -c "'$B/sortie' --control '$SOCKET' token list --json | grep -q '\"expired\"'"
 out=$(agent one six enroll 2>&1)
 has "an expired token: a clear refusal" "$out" "enroll 403 token-expired"
 has "a version that is no number" "$(admin 'policy/show?version=x')" "bad-request"
