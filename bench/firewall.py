@@ -63,7 +63,7 @@ def path(bed, rules):
             null.append(quad(lambda _: bed.throughput(i % 8 < 4, address), False, True))
     bed.switch(False)
     bounds, beside = interval(ratios), interval(null)
-    verdict = at_least(bounds, GOAL, beside)
+    verdict = at_least(bounds, GOAL, beside) if GOAL else "a report"
     print(f"{rules} rule{'s' * (rules != '1')}: {text(bounds)} of the path without, null run {text(beside)}, {len(ratios)} quads of 4 x {RUN_MS} ms, {len(null)} null: {verdict}; "
           f"Mbit/s with {statistics.median(bed.rates[True]):.0f}, without {statistics.median(bed.rates[False]):.0f}")
     row(f"{ROWS}-{rules}", round(bounds[0], 4), "x", f"{BACKEND} with {WITHOUT}{WHERE}; 95 % {bounds[1]:.3f} to {bounds[2]:.3f}, "
