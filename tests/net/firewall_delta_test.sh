@@ -112,7 +112,9 @@ range() { echo "{version: 1, rules: [{name: wide, from: site/good, to: site/me, 
 for ports in 1000-1500 900-1600 1000-1500 1200-1800; do
 	range $ports
 	check "a wide range becomes $ports" apply range
-	check "and stands alone" test "$(on me nft list set inet sortie in_range4 | grep -c "tcp \. $ports")" -eq 1
+	for v in 4 6; do
+		check "and stands alone, IPv$v" test "$(on me nft list set inet sortie in_range$v | grep -o "tcp \. [0-9-]*")" = "tcp . $ports"
+	done
 done
 apply less || fail "back to the first policy"
 

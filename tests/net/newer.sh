@@ -19,7 +19,7 @@ newer() {
 	for package in "$@"; do
 		[[ ! -e $programs/$package ]] || continue
 		! newer_fetch "$package" || continue
-		echo "# $package of Debian 13 is not to be had here: this machine's own is measured"
+		echo "# $package of Debian 13 is not to be had here: this machine's own is taken"
 		return 0
 	done
 	export PATH=$programs/usr/bin:$PATH

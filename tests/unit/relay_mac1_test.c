@@ -49,7 +49,7 @@ static void test_states(void **unused)
 	}
 
 /* A hole in a key would hold bytes that nobody has set, and no lookup would find it. */
-static void test_layout_2(void **unused)
+static void test_layout(void **unused)
 {
 	static const struct {
 		const char *what;
@@ -107,7 +107,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_states),
-		cmocka_unit_test(test_layout_2),
+		cmocka_unit_test(test_layout),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
