@@ -158,7 +158,9 @@ static int enrol(struct store *store, const struct redemption *redemption,
 	answer = redemption->answer(&ipv4, redemption->data);
 	if (!answer)
 		return -ENOMEM;
-	r = insert_identity(store, redemption, site, &ipv4, answer, revision);
+	r = store_check_k4(store, &redemption->identity->k4);
+	if (r == 0)
+		r = insert_identity(store, redemption, site, &ipv4, answer, revision);
 	if (r == -EEXIST)
 		r = clash(store, redemption->identity->name, ret_result) ?: -EUSERS;
 	if (r == 0)

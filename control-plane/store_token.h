@@ -33,7 +33,7 @@ struct token_row {
 void token_row_done(struct token_row *token);
 const char *token_state_name(enum token_state state);
 
-/* All or none. -EEXIST where a join key or a one-time key is known already. */
+/* All or none. -EEXIST where a join key or a one-time key is known already, be it as an identity's key. */
 int store_token_add(struct store *store, const struct token_row *tokens, size_t n,
 		    const char *actor);
 int store_token_by_address(struct store *store, const struct addr *address, struct token_row *ret);

@@ -200,7 +200,10 @@ static int take_key(struct control *control, struct member *member, const char *
 		return r;
 	r = store_identity_set_key(control->store, &member->row.id, &verified.k4,
 				   verified.generation, envelope, now, &revision);
-	if (r == -ESTALE || r == -EEXIST)
+	if (r == -EEXIST)
+		reply_problem(reply, "conflict",
+			      TRIED ": that WireGuard key is another's; make a new one");
+	else if (r == -ESTALE)
 		reply_problem(reply, "stale-version",
 			      TRIED ": generation %llu of the WireGuard key is not new",
 			      (unsigned long long)verified.generation);

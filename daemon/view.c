@@ -121,6 +121,22 @@ static int accept_self(const struct view_context *context, const struct sync_ans
 	return seen_check(context->seen, &view->self, ret_seen_changed, err);
 }
 
+static void refuse_peer(struct view *view, const struct err *err)
+{
+	if (view->n_refused++ == 0)
+		view->refusal = *err;
+}
+
+/* A key is shown by no signature of its own, so a peer may have signed for ours. */
+static int check_k4(const struct view_context *context, const struct verified_identity *peer,
+		    struct err *err)
+{
+	if (key_equal(&peer->k4, context->k4))
+		return err_code(err, -EKEYREJECTED, "\"%s\" claims our own WireGuard key: refused",
+				peer->member.name);
+	return 0;
+}
+
 /* -ENOMEM, or 0: an identity that does not verify is left out. */
 static int accept_peer(const struct view_context *context, const struct sync_identity *identity,
 		       int64_t now, struct view *view, bool *ret_seen_changed)
@@ -133,11 +149,13 @@ static int accept_peer(const struct view_context *context, const struct sync_ide
 	if (r == 0 && id_equal(&peer->id, context->self))
 		return 0; /* we are not our own peer */
 	if (r == 0)
+		r = check_k4(context, peer, &err);
+	if (r == 0)
 		r = seen_check(context->seen, peer, ret_seen_changed, &err);
 	if (r == 0)
 		view->n_peers++;
-	else if (r != -ENOMEM && r != -EKEYREVOKED && view->n_refused++ == 0)
-		view->refusal = err;
+	else if (r != -ENOMEM && r != -EKEYREVOKED)
+		refuse_peer(view, &err);
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -160,6 +178,37 @@ static void drop_duplicates(struct view *view)
 	view->n_peers = kept;
 }
 
+static int compare_k4(const void *a, const void *b)
+{
+	const struct verified_identity *x = a, *y = b;
+
+	return key_compare(&x->k4, &y->k4);
+}
+
+void view_drop_doubles(struct view *view)
+{
+	size_t kept = 0, end;
+	struct err err = {0};
+
+	qsort(view->peers, view->n_peers, sizeof(*view->peers), compare_k4);
+	for (size_t i = 0; i < view->n_peers; i = end) {
+		const struct verified_identity *first = &view->peers[i];
+
+		for (end = i + 1; end < view->n_peers && !compare_k4(first, &view->peers[end]);)
+			end++;
+		if (end == i + 1) {
+			view->peers[kept++] = *first;
+			continue;
+		}
+		(void)err_set(&err, "\"%s\" and \"%s\" claim one WireGuard key: both refused",
+			      first->member.name, view->peers[i + 1].member.name);
+		for (size_t j = i; j < end; j++)
+			refuse_peer(view, &err);
+	}
+	view->n_peers = kept;
+	qsort(view->peers, view->n_peers, sizeof(*view->peers), compare_peers);
+}
+
 static int accept_peers(const struct view_context *context, const struct sync_answer *answer,
 			int64_t now, struct view *view, bool *ret_seen_changed)
 {
@@ -172,6 +221,7 @@ static int accept_peers(const struct view_context *context, const struct sync_an
 			return r;
 	}
 	drop_duplicates(view);
+	view_drop_doubles(view);
 	return 0;
 }
 

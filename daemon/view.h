@@ -45,6 +45,8 @@ struct view_context {
 
 int view_accept(const struct view_context *context, const char *answer, size_t length, int64_t now,
 		struct view **ret, bool *ret_seen_changed, struct err *err);
+/* Takes out peers that have one WireGuard key in common: which of them is right cannot be told. Sorts by id. */
+void view_drop_doubles(struct view *view);
 /* Takes out whom trust knows as revoked; true where somebody was. */
 bool view_drop_revoked(struct view *view, const struct trust *trust);
 void view_free(struct view *view);

@@ -223,6 +223,9 @@ static int check_key_content(const struct trust *trust, const struct key_stateme
 	if (statement->generation == 1 && !key_equal(&statement->k4, &identity->k4))
 		return err_code(err, -EKEYREJECTED,
 				"key statement: generation 1 is not the identity's first key");
+	/* Nobody proves that he has the private half; a second peer of the hub's key would stop every agent paired with him. */
+	if (key_equal(&statement->k4, &trust->root->hub_key))
+		return err_code(err, -EKEYREJECTED, "key statement: its key is the hub's");
 	if (trust_is_future(statement->not_before, now))
 		return err_code(err, -EKEYREJECTED,
 				"key statement: not valid yet; is the clock right?");

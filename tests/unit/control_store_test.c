@@ -341,6 +341,43 @@ static void test_key_generations(void **state)
 	MUST(store_identity_set_key(bed->store, &a.id, &fresh, 2, "k", bed->now, &revision));
 }
 
+/*
+ * The hub has one peer a key, identities and tokens together. Who takes a token's one-time key as his own (his token's, he
+ * knows it) would be the second one, and the hub's peers could not be set any more, not even at a start.
+ */
+static void test_onetime_key_as_own(void **state)
+{
+	_cleanup_(bed_freep) struct bed *bed = bed_new(WHERE);
+	_cleanup_(freep) char *request = NULL, *body = NULL, *statement = NULL;
+	struct bed_token used, other, late;
+	struct bed_host a, b;
+	struct token_row row;
+	uint64_t revision;
+
+	bed_add_token(bed, "site-a/web", bed->now + 3600, &used);
+	bed_add_token(bed, "site-b/web", bed->now + 3600, &other);
+	bed_new_host(bed, &a);
+	request = bed_request(bed, &used, &a);
+	assert_int_equal(bed_redeem(bed, &used, request, NULL), 200);
+	assert_int_equal(store_identity_set_key(bed->store, &a.id, &used.onetime, 2, "k", bed->now,
+						&revision),
+			 -EEXIST);
+	assert_int_equal(store_identity_set_key(bed->store, &a.id, &other.onetime, 2, "k", bed->now,
+						&revision),
+			 -EEXIST);
+	/* at enrolment */
+	free(request);
+	bed_new_host(bed, &b);
+	b.k4 = other.onetime;
+	request = bed_request(bed, &other, &b);
+	assert_int_equal(bed_redeem(bed, &other, request, &body), 409);
+	/* and a token that comes later than the key */
+	statement = bed_make_token(bed, "site-c/web", bed->now + 3600, &late);
+	late.onetime = a.k4;
+	row = bed_token_row(bed, &late, bed->now + 3600, statement);
+	assert_int_equal(store_token_add(bed->store, &row, 1, "test"), -EEXIST);
+}
+
 static void test_policy_versions(void **state)
 {
 	_cleanup_(bed_freep) struct bed *bed = bed_new(WHERE);
@@ -380,6 +417,7 @@ int main(void)
 		cmocka_unit_test(test_revoke),
 		cmocka_unit_test(test_suspend),
 		cmocka_unit_test(test_key_generations),
+		cmocka_unit_test(test_onetime_key_as_own),
 		cmocka_unit_test(test_policy_versions),
 	};
 

@@ -151,6 +151,51 @@ static void test_peers_left_out(void **data)
 	assert_true(view->refusal.text[0] != '\0');
 }
 
+/* b with another WireGuard key, signed as it must be. */
+static char *key_of_b(struct world *w, const struct key *k4)
+{
+	w->b.key.generation = 2;
+	w->b.key.k4 = *k4;
+	return world_text(w, KEY, &w->b);
+}
+
+/* A peer that names our key, the hub's, or another peer's is left out: it must not hold up what concerns the others. */
+static void test_keys_of_others(void **data)
+{
+	struct bed *bed = *data;
+	struct world *w = bed->world;
+	const struct key *const taken[] = {&w->a.k4, &w->root.hub_key};
+
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
+		_cleanup_(freep) char *key = key_of_b(w, taken[i]);
+		_cleanup_(view_freep) struct view *view = NULL;
+
+		bed->peers[0].key = key;
+		view = must_take(bed);
+		assert_int_equal(view->n_peers, 0);
+		assert_int_equal(view->n_refused, 1);
+		assert_true(view->refusal.text[0] != '\0');
+	}
+}
+
+/* Which of two is right cannot be told. */
+static void test_two_of_one_key(void **data)
+{
+	struct verified_identity peers[4] = {
+		{.generation = 1}, {.generation = 2}, {.generation = 3}};
+	struct view view = {.peers = peers, .n_peers = 3};
+
+	for (size_t i = 0; i < 3; i++)
+		peers[i].id.bytes[0] = (uint8_t)(9 - i);
+	peers[0].k4.bytes[0] = peers[2].k4.bytes[0] = 7;
+	peers[1].k4.bytes[0] = 8;
+	view_drop_doubles(&view);
+	assert_int_equal(view.n_peers, 1);
+	assert_int_equal(view.peers[0].generation, 2);
+	assert_int_equal(view.n_refused, 2);
+	assert_true(view.refusal.text[0] != '\0');
+}
+
 /* No lease: known, but not admitted; the tables of desired decide what that means. */
 static void test_lapsed(void **data)
 {
@@ -293,7 +338,8 @@ int main(void)
 		TEST(test_good),	   TEST(test_again),	    TEST(test_peers_left_out),
 		TEST(test_lapsed),	   TEST(test_revoked_peer), TEST(test_revoked_for_ever),
 		TEST(test_revoked_self),   TEST(test_refused),	    TEST(test_withheld_tombstone),
-		TEST(test_expired_policy), TEST(test_torn),
+		TEST(test_expired_policy), TEST(test_torn),	    TEST(test_keys_of_others),
+		TEST(test_two_of_one_key),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

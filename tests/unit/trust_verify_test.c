@@ -120,6 +120,27 @@ static void test_later_generation(void **state)
 	assert_int_equal(trust_identity_succeeds(&v, &first, &err), -ESTALE);
 }
 
+/*
+ * Nobody proves that he has the private half of a K4. Who names the hub's as his own would be a second peer of that key,
+ * and an agent whose peers are not unique changes nothing any more, so it would not carry out revocations either.
+ */
+static void test_key_of_the_hub(void **state)
+{
+	_cleanup_(world_freep) struct world *w = world_new();
+	struct identity_bundle bundle = bundle_of(&w->a);
+	struct verified_identity v = {.generation = 99};
+	_cleanup_(freep) char *text = NULL;
+	struct err err = {0};
+
+	w->a.key.generation = 2;
+	w->a.key.k4 = w->root.hub_key;
+	bundle.key = text = world_text(w, KEY, &w->a);
+	expect_code(trust_verify_identity(w->trust, &bundle, NOW, &v, &err), -EKEYREJECTED, &err,
+		    "the hub's key");
+	assert_non_null(strstr(err.text, "the hub's"));
+	assert_int_equal(v.generation, 99);
+}
+
 static void test_succeeds(void **state)
 {
 	_cleanup_(world_freep) struct world *w = world_new();
@@ -527,6 +548,7 @@ int main(void)
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_lease_ends),
 		cmocka_unit_test(test_later_generation),
+		cmocka_unit_test(test_key_of_the_hub),
 		cmocka_unit_test(test_succeeds),
 		cmocka_unit_test(test_enroller),
 		cmocka_unit_test(test_revoked_enroller),
