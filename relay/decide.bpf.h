@@ -381,13 +381,14 @@ static __always_inline int session_add(const struct relay_session_key *pending, 
 	struct relay_session entry = {
 		.born_ns = now, .to = initiator, .state = RELAY_SESSION_CONFIRMED};
 	struct relay_handshakes *ring = bpf_map_lookup_elem(&handshakes, &pair);
-	if (!ring || bpf_map_update_elem(&sessions, pending, &entry, BPF_EXIST))
-		return 0;
 	struct relay_session *old = bpf_map_lookup_elem(&sessions, &back);
 	if (old && old->to != responder && age(now, old->born_ns) < RELAY_SESSION_LIFE_NS) {
+		bpf_map_delete_elem(&sessions, pending); /* no ring would remember it */
 		count_add(RELAY_INDEX_TAKEN, 1);
 		return 0;
 	}
+	if (!ring || bpf_map_update_elem(&sessions, pending, &entry, BPF_EXIST))
+		return 0;
 	__u32 slot = ring->next_session++ % RELAY_SESSIONS;
 	session_forget(responder, ring->sessions[slot].initiator_index, initiator,
 		       RELAY_SESSION_CONFIRMED);

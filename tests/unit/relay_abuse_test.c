@@ -128,6 +128,33 @@ static void test_quota(void **unused)
 	}
 }
 
+/*
+ * Sites that work together answer handshakes with an index that they know to be taken: what such a response used up is
+ * gone, or a pair could leave as many entries as it likes, which nothing takes away, until nobody gets one any more.
+ */
+static void test_taken_leaves_nothing(void **unused)
+{
+	EACH_FAMILY(v6)
+	{
+		_cleanup_(closep) int sessions = map_open("sessions");
+		unsigned int alive = 0;
+		session(v6, 1000, 2000); /* (2, 1000) leads to 1 */
+		for (uint32_t i = 0; i < 20; i++) {
+			budgets_refill();
+			assert_int_equal(initiation(v6, 2, 3, 5000 + i), FORWARD);
+			assert_int_equal(response(v6, 3, 1000, 5000 + i), DROP);
+			assert_int_equal(response(v6, 3, 7000, 5000 + i), PASS); /* used up */
+		}
+		for (uint32_t i = 0; i < 20; i++) {
+			struct relay_session_key key = {3, 5000 + i};
+			struct relay_session entry;
+			alive += bpf_map_lookup_elem(sessions, &key, &entry) == 0;
+		}
+		assert_int_equal(alive, 0);
+		assert_int_equal(data(v6, 2, 1000), FORWARD);
+	}
+}
+
 /* An index that a pair once used and another pair has now. */
 static void test_eviction_spares_others(void **unused)
 {
@@ -391,6 +418,7 @@ int main(void)
 		cmocka_unit_test(test_no_overwrite),
 		cmocka_unit_test(test_old_sessions),
 		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_taken_leaves_nothing),
 		cmocka_unit_test(test_eviction_spares_others),
 		cmocka_unit_test(test_initiation_budgets),
 		cmocka_unit_test(test_mac1_flood),
