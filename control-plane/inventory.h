@@ -15,6 +15,7 @@
 #include "api/message.h"
 #include "common/clock.h"
 #include "control-plane/hub_watch.h"
+#include "control-plane/limit.h"
 #include "control-plane/nonce.h"
 #include "control-plane/store_identity.h"
 #include "policy/policy.h"
@@ -42,7 +43,8 @@ struct member {
 	struct mono asked_renew; /* when it last asked others */
 
 	struct nonces nonces;
-	struct hub_watch watch; /* its endpoint on the underlay */
+	struct debt views, keys; /* what it had of both by asking */
+	struct hub_watch watch;	 /* its endpoint on the underlay */
 };
 
 struct inventory {

@@ -59,3 +59,15 @@ bool limit_take(struct limit *limit, const struct addr *addr, struct mono now)
 	bucket->tokens -= 1;
 	return true;
 }
+
+int64_t debt_wait_us(const struct debt *debt, struct mono now, int64_t most_us)
+{
+	int64_t owed = debt->paid_at.us - now.us;
+
+	return owed > most_us ? owed - most_us : 0;
+}
+
+void debt_add(struct debt *debt, struct mono now, int64_t us)
+{
+	debt->paid_at.us = (debt->paid_at.us > now.us ? debt->paid_at.us : now.us) + us;
+}

@@ -13,10 +13,12 @@
 #include "control-plane/reply.h"
 #include "control-plane/sync.h"
 
-#define ENROLL_RATE  1.0 /* requests a second and address; an address is one token */
+/* A second and address. Of an address is one token, and each refusal is an audit row. */
+#define ENROLL_RATE  0.1
 #define ENROLL_BURST 20.0
-#define API_RATE     20.0 /* an address is one identity */
-#define API_BURST    200.0
+/* an address is one identity */
+#define API_RATE  20.0
+#define API_BURST 200.0
 
 static const struct http_options enroll_options = {
 	.body_max = API_ENROLL_BODY_MAX,

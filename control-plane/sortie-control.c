@@ -17,6 +17,7 @@
 
 #define DEFAULT_STATE  "/var/lib/sortie-control"
 #define DEFAULT_SOCKET "/run/sortie/control.sock"
+#define DESCRIPTORS    20000 /* two API listeners of 8192 connections, the others, database and maps */
 
 static const char usage_text[] =
 	"usage: sortie-control init --network NAME --endpoint HOST:PORT [--endpoint ...] [--state DIR]\n"
@@ -86,6 +87,17 @@ static void harden(void)
 	umask(077);
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+/* A descriptor for each agent that waits, and for hostile ones' connections: a service begins with 1024 in all. */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* ---- init ---- */
@@ -245,6 +257,7 @@ static int serve(const struct control_options *options, struct err *err)
 	_cleanup_(closep) int lock = -1;
 	int r = lock_state(options, &lock, err);
 
+	allow_descriptors();
 	if (r == 0)
 		r = signer_start(options->state_dir, &signer, err);
 	if (r == 0)

@@ -30,8 +30,8 @@ status() { sortie status --json | python3 -c "import json, sys; print(json.load(
 admin() { curl -s --max-time 5 --unix-socket "$SOCKET" "http://control/v1/admin/$1"; }
 RUN_PID=
 run() {
-	nsenter -t "${PIDS[hub]}" -n -m -- "$B/sortie-control" run --state "$STATE" --socket "$SOCKET" >>"$T/control.log" 2>&1 &
-	RUN_PID=$! # of nsenter, whose place the program takes
+	(ulimit -Sn 1024 && exec nsenter -t "${PIDS[hub]}" -n -m -- "$B/sortie-control" run --state "$STATE" --socket "$SOCKET") >>"$T/control.log" 2>&1 &
+	RUN_PID=$! # whose place nsenter and the program take
 	check "$1" wait_for 15 sortie identity list
 }
 stop() {
@@ -69,6 +69,7 @@ check "init: keys as they were" test "$before" = "$(sha256sum "$STATE"/keys/*)"
 # ---- run ----
 run "run"
 has "run: one process a state folder" "$(on hub "$B/sortie-control" run --state "$STATE" --socket "$T/other.sock" 2>&1)" "another sortie-control runs"
+check "room for a thousand agents that wait, whatever the service began with" awk '/^Max open files/ {exit $4 < 20000 && $4 < $5}' "/proc/$RUN_PID/limits"
 check "admin socket is 0600" test "$(stat -c %a "$SOCKET")" = 600
 check_not "admin socket: nobody but root" setpriv --reuid 65534 --clear-groups curl -sf --unix-socket "$SOCKET" http://control/v1/admin/status
 has "status says that the root key is online" "$(sortie status)" "root key is online"
@@ -136,13 +137,16 @@ has "another host with the same token: 409" "$out" $'enroll 409 token-used\n'
 check_not "no call from a one-time address" grep -q "version 200" <<<"$out"
 out=$(agent one one enroll 2>&1)
 has "a second use later: 409" "$out" "enroll 409 token-used"
-out=$(agent two two enroll join sync replay forge late big enrol-port version 2>&1)
+out=$(agent two two enroll join sync replay forge late big enrol-port version hubkey onetime onetime onetime onetime onetime onetime sync 2>&1)
 has "first call: lease and IPv4 in it" "$out" "sync 200 revision=[0-9]+ policy=no rules=0 identities=0 tombstones=0 lease=yes ipv4=yes"
 has "a call made twice" "$out" $'sync 403 replayed\n'
 has "a call signed by a stranger" "$out" $'sync 403 bad-signature\n'
 has "a call of an hour ago" "$out" $'sync 403 clock-off\n'
 has "a body over the limit" "$out" $'sync 413|error'
 has "version" "$out" "version 200"
+has "a WireGuard key that is the hub's" "$out" $'version 200\nsync 403 bad-signature\n'
+has "a WireGuard key that is a token's: it would be a second peer of that key" "$out" $'sync 409 conflict\nsync 409'
+has "new WireGuard keys without end" "$out" $'sync 409 conflict\nsync 429 too-many\nsync 200'
 check_not "an identity does not enrol" grep -q "enroll 200" <<<"${out#*enroll 200}"
 check_not "no token's seed is anywhere at the control plane" grep -rqF "$(cut -c 40-72 "$T/one.token")" "$STATE" "$T/control.log"
 audit=$(admin audit)
@@ -175,6 +179,16 @@ check_not "the hub has no peer of it" sh -c "'$B/sortie' --control '$SOCKET' ide
 out=$(agent two four enroll 2>&1)
 has "its token does not bring it back" "$out" "enroll 403 revoked|enroll 409"
 kill $POLLER 2>/dev/null
+{
+	sed '/^tests:/,$d' "$T/policy.yaml"
+	for ((i = 0; i < 4000; i++)); do echo "  - {name: rule $i, from: role=x$i, to: role=y$i, allow: [tcp/80]}"; done
+} >"$T/large.yaml"
+check "a large policy applied" key policy apply "$T/large.yaml"
+key token create --name s/greedy --labels role=x --out "$T/greedy.token" >/dev/null
+out=$(agent two greedy enroll join sync greedy)
+has "whoever asks for his view again and again gets it" "$out" "greedy bytes=[0-9]{8}"
+check "but 16 MB at once and 4 MB/s at most" awk -F'[= ]' '/^greedy/ {exit $3 > 20e6 + 4200 * $5}' <<<"$out"
+echo "# $(tail -1 <<<"$out")"
 
 # ---- tokens that are not used any more; questions that are none ----
 key token create --name s/five --labels role=x --out "$T/five.token" >/dev/null

@@ -10,6 +10,8 @@
  *	sync            a call with what was seen and applied; poll: the same, after the last answer (may wait)
  *	replay          the last call once more    forge      a call signed by a stranger
  *	late            a call of an hour ago      big        a body over the limit
+ *	greedy          80 calls that have seen nothing, at once one after the other
+ *	onetime         a new WireGuard key: that of its own token      hubkey  ... : the hub's
  *	version         GET /v1/version            enrol-port the enrolment port from an identity's address
  *	api-port        a call to the API port from the one-time address
  */
@@ -277,6 +279,47 @@ static void big(struct host *host)
 	sync_with(host, envelope);
 }
 
+static void sync_with_key(struct host *host, const struct key *k4)
+{
+	const struct key_statement key = {.network = host->token.network,
+					  .identity = host->id,
+					  .generation = 2,
+					  .k4 = *k4,
+					  .not_before = clock_wall()};
+
+	host->request.key = sign(TYPE_KEY, key_encode(&key), &host->k3, NULL);
+	sync_with(host, signed_call(host, &host->k3, clock_wall()));
+	free(host->request.key);
+	host->request.key = NULL;
+}
+
+/* As one who wants his whole view again and again. */
+static void greedy(struct host *host)
+{
+	struct mono start = clock_mono();
+	size_t bytes = 0;
+
+	host->request.revision = 0;
+	for (int i = 0; i < 80; i++) {
+		char *envelope = signed_call(host, &host->k3, clock_wall()), *body = NULL;
+		unsigned int status = call(host, host->root.api_port, "/v1/sync", envelope, &body);
+
+		bytes += status == 200 ? strlen(body) : 0;
+		free(envelope);
+		free(body);
+	}
+	printf("greedy bytes=%zu ms=%" PRId64 "\n", bytes, mono_diff_ms(clock_mono(), start));
+}
+
+static void sync_with_onetime_key(struct host *host)
+{
+	struct key private_key, public_key;
+
+	token_wireguard_key(&host->token, &private_key);
+	must(key_public_curve25519(&private_key, &public_key), "one-time key");
+	sync_with_key(host, &public_key);
+}
+
 static void act(struct host *host, const char *action)
 {
 	struct signing_key stranger;
@@ -298,6 +341,12 @@ static void act(struct host *host, const char *action)
 		sync_with(host, signed_call(host, &stranger, clock_wall()));
 	} else if (strcmp(action, "late") == 0) {
 		sync_with(host, signed_call(host, &host->k3, clock_wall() - 3600));
+	} else if (strcmp(action, "onetime") == 0) {
+		sync_with_onetime_key(host);
+	} else if (strcmp(action, "hubkey") == 0) {
+		sync_with_key(host, &host->token.hub_key);
+	} else if (strcmp(action, "greedy") == 0) {
+		greedy(host);
 	} else if (strcmp(action, "big") == 0) {
 		big(host);
 	} else if (strcmp(action, "version") == 0) {

@@ -323,6 +323,30 @@ static void test_limit(void **state)
 	assert_false(limit_take(limit, &a, now));
 }
 
+/* Five at once, then one each minute; what was never taken is no credit. */
+static void test_debt(void **state)
+{
+	const int64_t minute_us = 60000000;
+	struct debt debt = {0};
+	struct mono now = {3600 * INT64_C(1000000)};
+	size_t passed = 0;
+
+	for (size_t i = 0; i < 50; i++) {
+		if (debt_wait_us(&debt, now, 4 * minute_us) > 0)
+			continue;
+		debt_add(&debt, now, minute_us);
+		passed++;
+	}
+	assert_int_equal(passed, 5);
+	assert_int_equal(debt_wait_us(&debt, now, 4 * minute_us), minute_us);
+	now.us += minute_us - 1;
+	assert_int_equal(debt_wait_us(&debt, now, 4 * minute_us), 1);
+	now.us++;
+	assert_int_equal(debt_wait_us(&debt, now, 4 * minute_us), 0);
+	debt_add(&debt, now, minute_us);
+	assert_int_equal(debt_wait_us(&debt, now, 4 * minute_us), minute_us);
+}
+
 /* ---- pairs ---- */
 
 static void enrol(struct bed *bed, const char *name, struct id *ret)
@@ -569,6 +593,7 @@ int main(void)
 		cmocka_unit_test(test_nonces),
 		cmocka_unit_test(test_clock_step),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_debt),
 		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_endpoint_texts),
 		cmocka_unit_test(test_endpoints_given),
