@@ -298,7 +298,8 @@ void doctor_check_underlay(struct doctor *doctor)
 	if (agent->phase != AGENT_ENROLLED || !agent->desired)
 		return;
 	if (mode_confirm_left(agent))
-		doctor_say(doctor, DOCTOR_WARN, "`sortie confirm`, from a login of after it",
+		doctor_say(doctor, DOCTOR_WARN,
+			   "`sortie confirm`, from a login that began after it",
 			   "the underlay is locked, which is undone in %u s unless it is confirmed",
 			   mode_confirm_left(agent));
 	else if (agent->local.held)

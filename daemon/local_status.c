@@ -80,6 +80,9 @@ static void add_warnings(struct agent *agent, struct local_status *status)
 		warn(status,
 		     "the underlay's lock was undone because nobody confirmed it: `sortie mode "
 		     "enforce --confirm 60s` takes it again");
+	if (agent->desired && agent->desired->fw.mode == FW_MODE_OBSERVE)
+		warn(status, "mode observe: nothing is dropped between paired identities and on "
+			     "the underlay");
 	if (kernel_backend(agent->kernel) == WG_BACKEND_USERSPACE)
 		warn(status,
 		     "WireGuard runs in user space (wireguard-go): slower, and gone when that "
@@ -202,9 +205,14 @@ static void add_denies(struct agent *agent, struct local_status *status)
 	struct fw_counters counters = {0};
 
 	if (last) {
+		bool out = strcmp(last->direction, "out") == 0;
+
 		status->last_deny_at = last->at;
 		(void)snprintf(status->last_deny, sizeof(status->last_deny), "%s %s %s",
-			       last->direction, last->peer[0] ? last->peer : last->from,
+			       last->direction,
+			       last->peer[0] ? last->peer
+			       : out	     ? last->to
+					     : last->from,
 			       last->port);
 	}
 	if (agent->desired && kernel_counters(agent->kernel, &counters) < 0)

@@ -153,7 +153,9 @@ static int check_mode(struct agent *agent, const char *mode, uint32_t confirm_s,
 			       MODE_CONFIRM_MAX_S);
 	if (agent->phase != AGENT_ENROLLED || !agent->trust) {
 		*ret_code = "not-enrolled";
-		return err_code(err, -ENOENT, "mode: this host is not enrolled");
+		return err_code(
+			err, -ENOENT,
+			"mode: this host is not enrolled: `sortie enroll --token file:PATH`");
 	}
 	/* What policy and --mode say, without what was set here before: that may be taken back. */
 	agent->local.mode[0] = '\0';
@@ -162,6 +164,12 @@ static int check_mode(struct agent *agent, const char *mode, uint32_t confirm_s,
 	if ((enforce ? POLICY_MODE_ENFORCE : POLICY_MODE_OVERLAY) <= holds)
 		return 0;
 	*ret_code = "mode-loosens";
+	if (agent->options.mode == holds)
+		return err_code(
+			err, -EPERM,
+			"mode: sortied was started with --mode %s: change its options, as in "
+			"/etc/sortie/sortied.env",
+			mode_text(holds));
 	return err_code(err, -EPERM,
 			"mode: policy says %s here, and a host may only tighten it: change the "
 			"policy's `hosts`",
@@ -207,6 +215,10 @@ int mode_confirm(struct agent *agent, pid_t pid, const char **ret_code, struct e
 	struct login login;
 	int r;
 
+	*ret_code = "not-enrolled";
+	if (agent->phase != AGENT_ENROLLED)
+		return err_code(err, -ENOENT,
+				"confirm: this host is not enrolled, it has no lock to confirm");
 	*ret_code = "conflict";
 	if (!local.confirm.deadline_us)
 		return err_set(err, "confirm: nothing waits for it%s",
