@@ -7,6 +7,7 @@
   fw_raw.py listeners IFNAME                         an MLD general query; 0 where a report comes
   fw_raw.py related PID_A PID_B A B PORT COMMAND...  A's UDP socket (namespace of PID_A) sends to B (of PID_B); after COMMAND
                                                      B sends a port unreachable about it; 0 where A's socket hears of it
+  fw_raw.py redirected PID_A PID_B A B PORT          the same, but B sends a redirect about that datagram; 0 always
   fw_raw.py advertise IFNAME HOPLIMIT PREFIX         a router advertisement with an autonomous /64
   fw_raw.py large DEST DPORT [SPORT]                 two datagrams of 1400 bytes that must not be fragmented
   fw_raw.py too-big A B MTU IFNAME                   to B: A's UDP answer to B, which B never asked for, was too big for MTU
@@ -110,7 +111,8 @@ def quoted_udp(a, b, sport, dport):
     return quoted[:10] + struct.pack("!H", ones_sum(quoted)) + quoted[12:] + body
 
 
-def related(pid_a, pid_b, a, b, port, *command):
+def asked(pid_a, pid_b, a, b, port):
+    """A's socket, which has sent to B; B's raw socket and one that hears the datagram; the datagram as B would quote it."""
     family = socket.AF_INET6 if ":" in a else socket.AF_INET
     own = os.open("/proc/self/ns/net", os.O_RDONLY)
     enter(pid_a)
@@ -124,13 +126,19 @@ def related(pid_a, pid_b, a, b, port, *command):
     listening.bind((b, int(port)))
     ctypes.CDLL(None).setns(own, 0x40000000)
     asking.send(b"question")
-    sport = asking.getsockname()[1]
-    quoted = quoted_udp(a, b, sport, int(port))
-    if family == socket.AF_INET6:
+    return asking, raw, listening, quoted_udp(a, b, asking.getsockname()[1], int(port))
+
+
+def with_sum(packet):
+    return packet[:2] + struct.pack("!H", ones_sum(packet)) + packet[4:]
+
+
+def related(pid_a, pid_b, a, b, port, *command):
+    asking, raw, _listening, quoted = asked(pid_a, pid_b, a, b, port)
+    if ":" in a:
         packet = struct.pack("!BBHI", 1, 4, 0, 0) + quoted
     else:
-        packet = struct.pack("!BBHI", 3, 3, 0, 0) + quoted
-        packet = packet[:2] + struct.pack("!H", ones_sum(packet)) + packet[4:]
+        packet = with_sum(struct.pack("!BBHI", 3, 3, 0, 0) + quoted)
     if command and subprocess.run(command).returncode:
         return 2
     raw.sendto(packet, (a, 0))
@@ -142,6 +150,18 @@ def related(pid_a, pid_b, a, b, port, *command):
     except OSError:
         pass
     return 1
+
+
+def redirected(pid_a, pid_b, a, b, port):
+    _asking, raw, _listening, quoted = asked(pid_a, pid_b, a, b, port)
+    if ":" in a:
+        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 255)
+        target = socket.inet_pton(socket.AF_INET6, b)
+        packet = struct.pack("!BBHI", 137, 0, 0, 0) + target + target + quoted
+    else:
+        packet = with_sum(struct.pack("!BBH", 5, 1, 0) + socket.inet_aton(b) + quoted)
+    raw.sendto(packet, (a, 0))
+    return 0
 
 
 def advertise(ifname, hop_limit, prefix):
@@ -182,6 +202,6 @@ def too_big(a, b, mtu, ifname):
 
 
 if __name__ == "__main__":
-    commands = {"udp": udp, "solicit": solicit, "listeners": listeners, "related": related, "advertise": advertise,
-                "large": large, "too-big": too_big}
+    commands = {"udp": udp, "solicit": solicit, "listeners": listeners, "related": related, "redirected": redirected,
+                "advertise": advertise, "large": large, "too-big": too_big}
     sys.exit(commands[sys.argv[1]](*sys.argv[2:]))
