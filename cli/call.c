@@ -5,8 +5,10 @@
  */
 #include "cli/call.h"
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include "api/admin.h"
 #include "api/http.h"
@@ -37,6 +39,19 @@ char *query_format(const char *name, const char *value)
 	return query;
 }
 
+/* The group is named where it is somebody's: those may ask the agent, too. */
+static int fail_permission(const struct invocation *in, const char *who, const char *path)
+{
+	struct stat file;
+	const struct group *group =
+		stat(path, &file) == 0 && file.st_gid != 0 && (file.st_mode & S_IWGRP)
+			? getgrgid(file.st_gid)
+			: NULL;
+	return cli_fail(in, EXIT_FAILED, "no permission for the %s's socket %s: run it as root%s%s",
+			who, path, group ? ", or to ask only as a member of group " : "",
+			group ? group->gr_name : "");
+}
+
 static int fail_connect(const struct invocation *in, bool agent, const char *path, int error)
 {
 	const char *who = agent ? "agent" : "control plane";
@@ -55,8 +70,7 @@ static int fail_connect(const struct invocation *in, bool agent, const char *pat
 				path, agent ? "sortied" : "sortie-control run", flag);
 	case -EACCES:
 	case -EPERM:
-		return cli_fail(in, EXIT_FAILED,
-				"no permission for the %s's socket %s: run it as root", who, path);
+		return fail_permission(in, who, path);
 	case -ETIMEDOUT:
 		return cli_fail(in, code, "the %s at %s did not answer in time: see its log", who,
 				path);
@@ -92,6 +106,15 @@ int call_fail(const struct invocation *in, enum route route, const struct failur
 		return cli_fail(in, EXIT_USAGE, "an argument is not UTF-8");
 	return fail_connect(in, agent, agent ? cli_agent_socket(in) : cli_control_socket(in),
 			    failure->error);
+}
+
+int call_fail_or(const struct invocation *in, enum route route, const struct failure *failure,
+		 const char *instead)
+{
+	if (failure->error == -ENOENT || failure->error == -ECONNREFUSED)
+		return cli_fail(in, EXIT_FAILED, "no agent answers at %s: %s", cli_agent_socket(in),
+				instead);
+	return call_fail(in, route, failure);
 }
 
 /* Takes body over. */

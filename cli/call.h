@@ -32,6 +32,9 @@ int call_try(const struct invocation *in, enum route route, const char *query, c
 	     unsigned int timeout_ms, struct answer *ret, struct failure *failure);
 /* Prints the line, returns the exit code. */
 int call_fail(const struct invocation *in, enum route route, const struct failure *failure);
+/* The same, for a route of the agent that something else can do where no agent runs: instead says what. */
+int call_fail_or(const struct invocation *in, enum route route, const struct failure *failure,
+		 const char *instead);
 
 /* "?who=..." with everything but unreserved characters escaped, malloc()ed; NULL when out of memory. */
 char *query_format(const char *name, const char *value);

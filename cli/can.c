@@ -19,10 +19,11 @@ static int read_question(const struct invocation *in, struct local_can *ret)
 	const char *to = in->args[in->n_args - 2], *port = in->args[in->n_args - 1];
 	struct policy_port parsed;
 	struct err err = {0};
-	if (*from && !name_valid(from))
-		return cli_fail(in, EXIT_USAGE, "\"%s\" is not site/workload", from);
-	if (!name_valid(to))
-		return cli_fail(in, EXIT_USAGE, "\"%s\" is not site/workload", to);
+	if ((*from && !name_valid(from)) || !name_valid(to))
+		return cli_fail(in, EXIT_USAGE,
+				"\"%s\" is not site/workload (what hosts let in and ask outside of "
+				"the overlay: `sortie policy plan`)",
+				*from && !name_valid(from) ? from : to);
 	if (policy_port_parse(port, &parsed, &err) < 0)
 		return cli_fail(in, EXIT_USAGE, "%s", err.text);
 	memcpy(ret->from, from, strlen(from) + 1);

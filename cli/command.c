@@ -188,7 +188,8 @@ static int find_command(struct invocation *in, const char *const *words, size_t 
 	if (option(in, OPT_HELP))
 		return 0;
 	if (n - used < in->command->args_min || n - used > in->command->args_max)
-		return err_set(err, "usage: sortie %s %s", in->command->name, in->command->usage);
+		return err_set(err, "usage: sortie %s%s%s", in->command->name,
+			       in->command->usage[0] ? " " : "", in->command->usage);
 	for (size_t i = used; i < n; i++)
 		in->args[in->n_args++] = words[i];
 	return check_options(in, err);

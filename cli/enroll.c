@@ -114,9 +114,11 @@ int command_leave(const struct invocation *in)
 {
 	_cleanup_(answer_done) struct answer answer = {0};
 	struct local_leave request = {.force = option(in, OPT_FORCE)};
-	int code = call(in, ROUTE_LOCAL_LEAVE, NULL, &request, LEAVE_TIMEOUT_MS, &answer);
-	if (code != EXIT_OK)
-		return code;
+	struct failure failure;
+	if (call_try(in, ROUTE_LOCAL_LEAVE, NULL, &request, LEAVE_TIMEOUT_MS, &answer, &failure) <
+	    0)
+		return call_fail_or(in, ROUTE_LOCAL_LEAVE, &failure,
+				    "start sortied, or `sortied --leave` where it cannot start");
 	if (option(in, OPT_JSON))
 		return print_json(answer.body);
 	const struct local_left *left = answer.message;

@@ -25,7 +25,7 @@ static int read_confirm(const struct invocation *in, uint32_t *ret)
 /* Said before the call: what comes after it may not reach whoever is cut off by it. */
 static void announce(const struct local_mode *request)
 {
-	printf("locking now; this connection may be cut. Log in anew within %u s and run "
+	printf("locking: should this connection be cut, log in anew within %u s and run "
 	       "`sortie confirm`, or it is undone\n",
 	       request->confirm_s);
 	fflush(stdout);

@@ -171,14 +171,30 @@ static void print_control(const struct admin_status *status)
 	print_lines("warning:", status->warnings, status->n_warnings);
 }
 
-/* live: the agent answers. ready: it enforces what it should, and the hub answers. Silent but for the exit code. */
+/* live: the agent answers. ready: it enforces what it should, and the hub answers. Silent where it is so. */
 static int check(const struct invocation *in, const struct local_status *status)
 {
 	if (strcmp(in->options[OPT_CHECK], "live") == 0 || status->ready)
 		return EXIT_OK;
-	if (!status->enrolled || status->lease_not_after <= clock_wall())
-		return EXIT_NOT_ENROLLED;
-	return status->hub_answers || status->down ? EXIT_FAILED : EXIT_UNREACHABLE;
+	if (!status->enrolled)
+		return cli_fail(
+			in, EXIT_NOT_ENROLLED,
+			"not ready: this host is not enrolled: `sortie enroll --token file:PATH`");
+	if (status->lease_not_after <= clock_wall())
+		return cli_fail(in, EXIT_NOT_ENROLLED,
+				"not ready: the lease of this host has ended: see `sortie doctor`");
+	if (status->down)
+		return cli_fail(in, EXIT_FAILED, "not ready: down, `sortie up` ends it");
+	if (!status->hub_answers)
+		return cli_fail(in, EXIT_UNREACHABLE,
+				"not ready: the hub does not answer: see `sortie doctor`");
+	if (status->enforce_pending)
+		return cli_fail(
+			in, EXIT_FAILED,
+			"not ready: enforce is pending: `sortie status` names what it waits for");
+	return cli_fail(in, EXIT_FAILED,
+			"not ready: the kernel does not hold what the control plane said last: see "
+			"`sortie status`");
 }
 
 static int show(const struct invocation *in, const struct answer *answer, bool agent)

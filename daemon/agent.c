@@ -200,7 +200,9 @@ int agent_set_down(struct agent *agent, bool down, struct err *err)
 	int r;
 
 	if (agent->phase != AGENT_ENROLLED)
-		return err_code(err, -ENOENT, "this host is not enrolled: it has no interface");
+		return err_code(err, -ENOENT,
+				"this host is not enrolled, it has no interface: `sortie "
+				"enroll --token file:PATH`");
 	if (agent->down == down)
 		return 0;
 	r = store_down(agent, down, err);

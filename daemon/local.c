@@ -248,7 +248,7 @@ void local_request(const struct ipc_message *message, void *data)
 				     "the local socket has no such call");
 	else if (row->root_only && asked->uid != 0)
 		local_answer_problem(agent, message->id, "forbidden",
-				     "this changes the host: only root may do it, use sudo");
+				     "only root may do this: use sudo");
 	else
 		row->answer(agent, &request);
 }

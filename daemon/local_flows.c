@@ -144,7 +144,10 @@ static int find_pair(const struct agent *agent, const struct local_can *question
 	if (agent->phase != AGENT_ENROLLED || !agent->view || !agent->trust) {
 		*ret_code = "not-enrolled";
 		return err_code(err, -ENOENT,
-				"can: this host has no answer of a control plane yet");
+				agent->phase == AGENT_ENROLLED
+					? "can: this host has no answer of a control plane yet"
+					: "can: this host is not enrolled: `sortie enroll --token "
+					  "file:PATH`");
 	}
 	r = policy_port_parse(question->port, &ret->port, err);
 	if (r < 0)

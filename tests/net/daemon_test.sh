@@ -52,6 +52,31 @@ check "sortie-net is another user" test "$(awk '/^Uid/ {print $2}' "/proc/$NET/s
 check "sortie-net's system calls are filtered" grep -qx $'Seccomp:\t2' "/proc/$NET/status"
 check "no core dumps" grep -qE '^Max core file size +0 +0' "/proc/$AGENT/limits"
 
+# ---- who may ask and who may change: root; members of the socket's group ask only; nobody else comes near
+chmod 711 "$T"
+cp "$B/sortie" "$T/cli" # a build folder may be closed to others
+chmod 755 "$T/cli"
+as() { # GROUP WORDS...: as nobody in particular
+	local group=$1
+	shift
+	on a setpriv --reuid 4711 --regid "$group" --clear-groups "$T/cli" --socket "$T/a.sock" "$@"
+}
+check "socket: a stranger: one line, and who may" exits 1 "no permission for the agent's socket $T/a.sock: run it as root" as 4711 status
+stop TERM
+COMMAND+=(--group nogroup)
+start "with --group"
+check "--group: the socket is that group's" test "$(stat -c %a:%G "$T/a.sock")" = 660:nogroup
+check "--group: a member asks" as nogroup status
+check "--group: and for flows" as nogroup flows
+for c in "doctor" "up" "down" "mode enforce" "confirm" "leave" "leave --force"; do
+	# shellcheck disable=SC2086 # words
+	check "--group: a member may not: $c" exits 1 "only root may do this" as nogroup $c
+done
+check "--group: a stranger is told of the group" exits 1 "as a member of group nogroup" as 4711 status
+check "--group: one that does not exist" exits 1 'there is no group "nosuchgroup"' agent --state "$T/b" --socket "$T/b.sock" --group nosuchgroup
+token && install -m 600 -o 4711 "$T/token" "$T/theirs"
+check "--group: a member may not: enroll" exits 1 "only root may do this" as nogroup enroll --token "file:$T/theirs"
+
 check "a second agent on the folder is refused" exits 1 "in use by another sortied" agent --socket "$T/b.sock"
 check "a second agent on the socket is refused" exits 1 "in use by another sortied" agent --state "$T/b"
 check "an unknown option is a usage error" bash -c "'$B/sortied' --nonsense; [[ \$? -eq 2 ]]"

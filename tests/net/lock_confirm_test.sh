@@ -68,6 +68,7 @@ warns() { at db status | grep -q "warning: .*$1"; }
 
 check "pending: both connections are named, IPv4" wait_for 10 eval 'at db status | grep -q "^  pending tcp 192.0.2.99:[0-9]* -> 192.0.2.22:22"'
 check "pending: both connections are named, IPv6" eval 'at db status | grep -q "^  pending tcp \[2001:db8::99\]:[0-9]* -> \[2001:db8::22\]:22"'
+refused "pending: the host is not ready: exit 1" 1 "not ready: enforce is pending" at db status --check ready
 check "pending: mode enforce alone changes nothing" eval 'at db mode enforce | grep -q pending'
 check "pending: the connections go on" eval 'moves 4 && moves 6'
 refused "confirm: nothing waits: exit 1" 1 "nothing waits" at db confirm

@@ -37,6 +37,13 @@ code() { # WANTED COMMAND...
 check "status: not enrolled: says what to do" first db "^not enrolled: .sortie enroll --token file:PATH.$"
 refused "down: not enrolled: exit 4" 4 "not enrolled" at db down
 refused "up: not enrolled: exit 4" 4 "not enrolled" at db up
+refused "mode: not enrolled: exit 4, what to do" 4 "not enrolled: .sortie enroll --token" at db mode enforce
+refused "confirm: not enrolled: exit 4" 4 "not enrolled" at db confirm
+refused "can: not enrolled: exit 4, what to do" 4 "not enrolled: .sortie enroll --token" at db can site-a/web tcp/22
+refused "status --check ready: not enrolled: exit 4, says so" 4 "not ready: .*not enrolled" at db status --check ready
+refused "leave: no agent: what to do where none can start" 1 "start sortied, or .sortied --leave" "$B/sortie" --socket "$T/none.sock" leave
+refused "can: an address: says where the underlay is asked for" 2 "not site/workload .*policy plan" at db can 192.0.2.1 tcp/80
+refused "a word too many: usage, without a blank at its end" 2 "usage: sortie confirm$" at db confirm now
 check "leave: not enrolled: there is nothing" at db leave
 check "web enrolled" enroll site-a/web role=web
 check "db enrolled" enroll site-b/db role=db
@@ -79,7 +86,7 @@ check "down: the underlay stays shut" closed internet 192.0.2.31=tcp/22 2001:db8
 shut() { ! on db ip route get "$(overlay web 4)" && ! on db ip route get "$(overlay web 6)"; }
 check "down: nothing for the overlay leaves by another way" shut
 check "down: status says so first" first db "^down, site-b/db, enforce, .*hub not asked"
-check "down: it is not ready, and not called unreachable: exit 1" code 1 at db status --check ready
+refused "down: it is not ready, and not called unreachable: exit 1" 1 "not ready: down, .sortie up" at db status --check ready
 check "down: it is alive" at db status --check live
 check "down: doctor says so" eval 'at db doctor | grep -qE "^fail +interface .*sortie down.*sortie up"'
 check "down twice is down" at db down
