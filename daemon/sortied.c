@@ -177,8 +177,13 @@ static int parse_options(int argc, char **argv, struct agent_options *options)
 					  NULL, OPTION_FIRST + (int)i};
 	list[n] = (struct option){"help", no_argument, NULL, OPTION_HELP};
 	list[n + 1] = (struct option){"version", no_argument, NULL, OPTION_VERSION};
+	opterr = 0;
 	while ((c = getopt_long(argc, argv, "n", list, NULL)) != -1) {
-		if (c == 'n') {
+		if (c == '?') {
+			log_error("no option %s, or its value is missing: see sortied --help",
+				  argv[optind - 1]);
+			return -EINVAL;
+		} else if (c == 'n') {
 			options->plan = true;
 		} else if (c == OPTION_HELP) {
 			print_help(stdout);
@@ -192,7 +197,12 @@ static int parse_options(int argc, char **argv, struct agent_options *options)
 		}
 	}
 	if (optind < argc) {
-		log_error("\"%s\" is no option: see --help", argv[optind]);
+		log_error("\"%s\" is no option: see sortied --help", argv[optind]);
+		return -EINVAL;
+	}
+	if (options->plan + options->remove + options->doctor + options->leave > 1) {
+		log_error(
+			"--plan, --remove, --doctor and --leave are one at a time: see sortied --help");
 		return -EINVAL;
 	}
 	return 0;
@@ -312,6 +322,7 @@ static int print_plan(struct agent *agent, struct err *err)
 /* `sortie leave` where no agent can start: the files need not be whole, their presence says what there is to remove. */
 static int leave(struct agent *agent, struct err *err)
 {
+	bool something;
 	int r = sandbox_check_privileges(err);
 
 	if (r == 0)
@@ -325,9 +336,12 @@ static int leave(struct agent *agent, struct err *err)
 	agent->phase = state_has(agent->state, STATE_ANSWER)  ? AGENT_ENROLLED
 		       : state_has(agent->state, STATE_TOKEN) ? AGENT_ENROLLING
 							      : AGENT_UNENROLLED;
+	something = agent->phase != AGENT_UNENROLLED || state_has(agent->state, STATE_INTERFACE);
 	r = agent_leave(agent, false, err);
 	if (r == 0)
-		log_info("rules, interface, keys and state are gone");
+		log_info("%s",
+			 something ? "rules, interface, keys and state are gone"
+				   : "this host was not enrolled; nothing of sortie is left on it");
 	return r;
 }
 

@@ -95,8 +95,13 @@ static int guard_once(const struct options *options)
 	if (r < 0)
 		return log_errno(r, "open netlink");
 	r = guard_table_stands(nl);
+	if (r == -EPERM)
+		log_error(
+			"CAP_NET_ADMIN is missing: start sortie-guard as root or by its systemd unit");
+	else if (r < 0)
+		(void)log_errno(r, "read table inet " FIREWALL_TABLE);
 	if (r < 0)
-		return log_errno(r, "read table inet " FIREWALL_TABLE);
+		return r;
 	if (r == 1)
 		return 0; /* its own maker knows better */
 	r = read_guard(options, &guard);
@@ -221,6 +226,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 	};
 	int c;
 
+	opterr = 0;
 	while ((c = getopt_long(argc, argv, "", list, NULL)) != -1) {
 		switch (c) {
 		case 'w':
@@ -239,11 +245,13 @@ static int parse_options(int argc, char **argv, struct options *options)
 			puts("sortie-guard " SORTIE_VERSION);
 			return 1;
 		default:
+			log_error("no option %s, or its value is missing: see sortie-guard --help",
+				  argv[optind - 1]);
 			return -EINVAL;
 		}
 	}
 	if (optind < argc)
-		log_error("\"%s\" is no option: see --help", argv[optind]);
+		log_error("\"%s\" is no option: see sortie-guard --help", argv[optind]);
 	return optind < argc ? -EINVAL : 0;
 }
 

@@ -19,6 +19,7 @@ static const char usage_text[] =
 	"usage: sortie-relay-load --interface IF [--interface IF2] --bpffs DIR --port PORT [--alt-port PORT]\n"
 	"                         [--hook auto|xdp|generic|tc] [--owner UID]\n"
 	"       sortie-relay-load --unload --bpffs DIR\n"
+	"       sortie-relay-load --version | --help\n"
 	"Loads the relay, attaches it where packets enter and leave IF, and pins it and its maps in DIR (on a\n"
 	"bpf filesystem). The hub is reached by --alt-port (443; 0: none) too. --hook auto takes XDP where the\n"
 	"driver does, else tc alone. UID may write the maps. Pins of the same layout are adopted.\n"
@@ -166,6 +167,10 @@ int main(int argc, char **argv)
 	log_init("sortie-relay-load", LOG_LEVEL_INFO);
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
 		fputs(usage_text, stdout);
+		return EXIT_SUCCESS;
+	}
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		puts("sortie-relay-load " SORTIE_VERSION);
 		return EXIT_SUCCESS;
 	}
 	if (!options_parse(argc, argv, &options))

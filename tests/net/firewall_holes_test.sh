@@ -41,6 +41,11 @@ table inet docker {
 	chain pre { type nat hook prerouting priority -100; fib daddr type local tcp dport { 8080, 8081 } jump published; }
 	chain published { meta l4proto tcp dnat ip to 172.17.0.2:80; meta l4proto tcp dnat ip6 to [fd00:17::2]:80; }
 	chain post { type nat hook postrouting priority 100; iifname "br0" oifname != "br0" masquerade; }
+	chain out {
+		type nat hook output priority -100;
+		ip daddr 198.18.0.1 dnat ip to $GOOD4
+		ip6 daddr fd00:18::1 dnat ip6 to $GOOD6
+	}
 }
 NFT
 routes_up() {
@@ -140,6 +145,7 @@ plaintext() { # WHEN HOST-OUT CONTAINER-OUT
 	on me ip link set sortie0 down
 	expect me "$1" <<<"$2 $GOOD4 $GOOD6 tcp/5432 the host to a peer while sortie0 is down"
 	expect box "$1" <<<"$3 $GOOD4 $GOOD6 tcp/5432 a container to a peer while sortie0 is down"
+	expect me "$1" <<<"$3 198.18.0.1 fd00:18::1 tcp/5432 the host to what somebody translates to a peer while sortie0 is down"
 	routes_up
 }
 

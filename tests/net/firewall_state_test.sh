@@ -22,6 +22,10 @@ addr me eth0 $LAN4.2/24 $LAN6::2/64 $LAN6::22/64 # the last one is asked for by 
 addr lan eth0 $LAN4.9/24 $LAN6::9/64
 on me "$ROOT/tests/tools/probe.py" serve me udp/68 udp/546 udp/9000 >"$T/serving" &
 
+nsenter -t "${PIDS[me]}" -n python3 -c 'import socket, time
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+	s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("239.1.2.3") + socket.inet_aton("'$LAN4.2'"))
+	time.sleep(3600)' >/dev/null 2>&1 & # a listener, for routers to ask about
 cat >"$T/policy.yaml" <<JSON
 {"version": 1, "rules": [{"name": "out", "from": "site/me", "to": "site/good", "allow": ["udp/7000"]}],
  "underlay": [{"name": "served", "on": "role=me", "from": ["$LAN4.0/24", "$LAN6::/64"], "allow": ["tcp/443", "icmp"]}]}
@@ -128,6 +132,7 @@ for v in 4 6; do
 	check "IPv$v enforce: a peer's redirect is stopped" meets stopped redirect PEER $v
 done
 check "IPv6 enforce: an MLD query is answered" heard listeners eth0
+check "IPv4 enforce: an IGMP query is answered" heard members eth0
 check "IPv4 enforce: DHCP's answer arrives" heard udp $LAN4.9 67 $LAN4.2 68 eth0
 check "IPv4 enforce: from another port it does not" counted raw udp $LAN4.9 66 $LAN4.2 68 eth0
 check "IPv6 enforce: DHCP's answer arrives" heard udp "$LL_LAN" 547 "$LL_ME" 546 eth0

@@ -11,6 +11,7 @@ source "$(dirname "$0")/expect.sh"
 RAW=$ROOT/tests/tools/fw_raw.py
 LAN4=192.168.7 LAN6=fd00:7
 declare -A ME=([4]=$LAN4.2 [6]=$LAN6::2) ANY=([4]=$LAN4.9 [6]=$LAN6::9) LISTED=([4]=$LAN4.53 [6]=$LAN6::53)
+declare -A VIRTUAL=([4]=198.18.0.1 [6]=fd00:18::1)
 declare -A HUB=([4]=192.0.2.1 [6]=2001:db8::1)
 for h in me peers wire lan listed hub box box2; do host $h; done
 FW_PID=${PIDS[me]}
@@ -46,7 +47,12 @@ done
 on me sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 on me nft -f - <<NFT
 table inet docker {
-	chain pre { type nat hook prerouting priority -100; fib daddr type local tcp dport 8081 jump published; }
+	chain pre {
+		type nat hook prerouting priority -100;
+		fib daddr type local tcp dport 8081 jump published
+		ip daddr 198.18.0.1 tcp dport 80 dnat ip to ${ANY[4]}
+		ip6 daddr fd00:18::1 tcp dport 80 dnat ip6 to ${ANY[6]}
+	}
 	chain published { meta l4proto tcp dnat ip to 172.17.0.2:80; meta l4proto tcp dnat ip6 to [fd00:17::2]:80; }
 	chain post { type nat hook postrouting priority 100; iifname "br0" oifname != "br0" masquerade; }
 }
@@ -68,7 +74,7 @@ policy() { # EGRESS-ENTRIES
 		 "underlay": [{"name": "served", "on": "role=me", "from": ["$LAN4.0/24", "$LAN6::/64"], "allow": ["tcp/443", "tcp/8081"]}]}
 	JSON
 }
-policy "{\"name\": \"listed\", \"on\": \"any\", \"any\": true, \"to\": [\"${LISTED[4]}/32\", \"${LISTED[6]}/128\"], \"allow\": [\"udp/53\", \"tcp/80\", \"icmp\"]}" >"$T/listed.yaml"
+policy "{\"name\": \"listed\", \"on\": \"any\", \"any\": true, \"to\": [\"${LISTED[4]}/32\", \"${LISTED[6]}/128\"], \"allow\": [\"udp/53\", \"udp/5300\", \"tcp/80\", \"icmp\"]}" >"$T/listed.yaml"
 policy "" >"$T/none.yaml"
 inventory me >"$T/inventory.json"
 apply() { fw_apply --policy "$T/$1.yaml" --inventory "$T/inventory.json" --mode "$2" "${@:3}" || fail "apply $*"; }
@@ -85,6 +91,7 @@ out() { # WHEN OTHERS CONTAINER-OTHERS
 		asked "IPv$v $1: to another, echo" me "${2/X/echo}" "${ANY[$v]}" icmp
 		asked "IPv$v $1: a container to a listed destination" box "open listed" "${LISTED[$v]}" tcp/80
 		asked "IPv$v $1: a container to another" box "${3/X/lan}" "${ANY[$v]}" tcp/80
+		asked "IPv$v $1: a container to another, by an address that somebody translates" box "${3/X/lan}" "${VIRTUAL[$v]}" tcp/80
 		asked "IPv$v $1: somebody to a served port" lan "open me" "${ME[$v]}" tcp/443
 		asked "IPv$v $1: somebody to a container's published port" lan "open box" "${ME[$v]}" tcp/8081
 	done
@@ -114,6 +121,10 @@ LL_ME=$(link_local me)
 LL_LAN=$(link_local lan)
 raw() { on me "$RAW" udp "$@"; }
 nd() { on me ip neigh flush dev eth0; on me ip -6 neigh flush dev eth0; on lan ip -6 neigh flush dev eth0; asks lan "open me" "${ME[6]}" tcp/443; }
+nsenter -t "${PIDS[me]}" -n python3 -c 'import socket, time
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+	s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton("239.1.2.3") + socket.inet_aton("'${ME[4]}'"))
+	time.sleep(3600)' >/dev/null 2>&1 & # a listener, for routers to ask about
 cornerstones() { # WHEN
 	local v
 	for v in 4 6; do
@@ -125,8 +136,14 @@ cornerstones() { # WHEN
 	check "IPv6 $1: DHCP" wait_for 5 raw "$LL_ME" 546 "$LL_LAN" 547 eth0
 	check_not "IPv6 $1: not from another port" raw "$LL_ME" 545 "$LL_LAN" 547 eth0
 	check "IPv6 $1: neighbours are found" wait_for 5 nd
+	check "IPv6 $1: an MLD query is answered" wait_for 5 on lan "$RAW" listeners eth0
+	check "IPv4 $1: an IGMP query is answered" wait_for 5 on lan "$RAW" members eth0
 }
 cornerstones "with entries"
+for v in 4 6; do
+	check "IPv$v with entries: an answer that comes too late is told so" \
+		wait_for 5 "$RAW" late "${PIDS[me]}" "${PIDS[listed]}" "${ME[$v]}" "${LISTED[$v]}" 5300
+done
 
 # ---- a destination that is withdrawn ----
 

@@ -38,6 +38,9 @@ check "and is the same" test "$(handles)" = "$was"
 
 # ---- power off: neither agent nor table nor interface; power on: the listener is there first ----
 
+chmod 711 "$T"
+cp "$B/sortie-guard" "$T/guard" # a build folder may be closed to others
+chmod 755 "$T/guard"
 stop_agent() { kill -"${1:-TERM}" "${AGENTS[db]}"; wait "${AGENTS[db]}" 2>/dev/null; }
 stop_agent
 on db ip link del sortie0
@@ -46,6 +49,7 @@ on db sysctl -qw net.netfilter.nf_conntrack_tcp_loose=1
 on db ip route flush proto 83
 on db ip -6 route flush proto 83
 refused "sortie-guard --nonsense: exit 2" 2 "nonsense" "$B/sortie-guard" --nonsense
+refused "sortie-guard without privileges: exit 1" 1 "CAP_NET_ADMIN is missing" on db setpriv --bounding-set=-all --inh-caps=-all --reuid 4711 --clear-groups "$T/guard" --state "$T/none"
 check "a host that is not enrolled: nothing to hold" on db "$B/sortie-guard" --state "$T/none"
 check_not "and nothing is made" on db nft list table inet sortie
 on db nft 'table inet sortie { comment "sortie layout 1"; chain in { type filter hook input priority -5; policy accept; }; }'

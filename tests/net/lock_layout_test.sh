@@ -104,12 +104,22 @@ for v in 4 6; do
 done
 stand_still "an older connection that nothing serves is cut" unserved-{up,down}-{4,6}
 on me conntrack -F 2>/dev/null
+on me nft -f - <<'NFT'
+table inet witness {
+	counter leaving { }
+	chain last { type filter hook postrouting priority 300; oifname "eth0" tcp sport 443 tcp flags & rst == 0 counter name leaving; }
+}
+NFT
 for v in 4 6; do
 	for way in up down; do check "IPv$v $way: what policy serves goes on without conntrack" moves "served-$way-$v"; done
 done
 echo '{"version": 1}' >"$T/nothing.yaml"
 fw_apply --policy "$T/nothing.yaml" --inventory "$T/inventory.json" --mode enforce --underlay-locked || fail "withdraw"
 stand_still "cut when policy serves it no more, conntrack or not" served-{up,down}-{4,6}
+leaving() { on me nft list counter inet witness leaving | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
+said=$(leaving)
+sleep 2 # a sender repeats what nobody acknowledges
+check "and nothing of it leaves this host any more, repetitions neither" test "$(leaving)" -eq "$said" -a "$said" -gt 0
 apply --mode enforce --underlay-locked || fail "apply again"
 for v in 4 6; do
 	stream again-up-$v lan send "${ME[$v]}" 443

@@ -35,8 +35,27 @@ same_options() { # PAGE < HELP
 }
 check "sortied.8: the options of sortied" same_options sortied.8 < <("$B/sortied" --help)
 check "sortie-control.8: the options of sortie-control" same_options sortie-control.8 < <("$B/sortie-control" --help)
-check "sortie-relay-load.8: the options of sortie-relay-load" same_options sortie-relay-load.8 < <("$B/sortie-relay-load" --help; echo --help)
+check "sortie-relay-load.8: the options of sortie-relay-load" same_options sortie-relay-load.8 < <("$B/sortie-relay-load" --help)
 check "sortie-guard.8: the options of sortie-guard" same_options sortie-guard.8 < <("$B/sortie-guard" --help)
+
+# ---- what is wrong with a command line is one line that says where help is, and nothing else happens
+usage_line() { # PATTERN COMMAND...
+	local pattern=$1 rc
+	shift
+	"$@" >"$T/out" 2>&1
+	rc=$?
+	[[ $rc -eq 2 && $(wc -l <"$T/out") -eq 1 ]] && grep -qE -e "^${1##*/}.*: $pattern" "$T/out" || { echo "exit $rc"; cat "$T/out"; return 1; }
+}
+for p in sortied "sortie-control run" sortie-relay-load sortie-guard; do
+	program=${p%% *} words=("$B/${p%% *}")
+	[[ $p == "$program" ]] || words+=("${p#* }")
+	check "$program: an unknown option: exit 2" usage_line "no option --nonsense.*: see $program --help" "${words[@]}" --nonsense
+	check "$program: a value that is missing: exit 2" usage_line "no option --[a-z]+, or its value is missing: see $program --help" "${words[@]}" "--$([[ $program == sortie-relay-load ]] && echo bpffs || echo state)"
+	check "$program: --version" eval '[[ $("$B/$program" --version) == "$program "[0-9]* ]]'
+done
+check "sortie: --version" eval '[[ $("$B/sortie" --version) == "sortie "[0-9]* ]]'
+check "sortie: an unknown option: exit 2" usage_line "no option --nonsense: see sortie help" "$B/sortie" --nonsense
+check "sortied: one thing at a time: exit 2" usage_line "--plan, --remove, --doctor and --leave are one at a time" "$B/sortied" --leave --doctor
 
 # ---- sortie.1: a heading for each command, its options under it or named with it
 commands=$("$B/sortie" help | sed -n '/^$/,/^$/s/^  \([a-z]\+\( [a-z]\+\)\?\)  .*/\1/p')

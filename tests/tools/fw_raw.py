@@ -5,6 +5,8 @@
   fw_raw.py udp SOURCE SPORT DEST DPORT IFNAME       a datagram from a fixed port; 0 where it is answered
   fw_raw.py solicit SOURCE TARGET HOPLIMIT IFNAME    a neighbour solicitation; 0 where an advertisement comes
   fw_raw.py listeners IFNAME                         an MLD general query; 0 where a report comes
+  fw_raw.py members IFNAME                           an IGMP general query; 0 where a report comes
+  fw_raw.py late PID_A PID_B A B PORT                A's UDP socket asks B and is closed; 0 where B's answer meets an ICMP error
   fw_raw.py related PID_A PID_B A B PORT COMMAND...  A's UDP socket (namespace of PID_A) sends to B (of PID_B); after COMMAND
                                                      B sends a port unreachable about it; 0 where A's socket hears of it
   fw_raw.py redirected PID_A PID_B A B PORT          the same, but B sends a redirect about that datagram; 0 always
@@ -95,6 +97,26 @@ def listeners(ifname):
         return heard()
 
 
+def members(ifname):
+    heard = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    heard.bind((ifname, 0x0800))
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IGMP) as s:
+        s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+        s.setsockopt(socket.IPPROTO_IP, 4, b"\x94\x04\0\0")  # IP_OPTIONS: router alert
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, ifname.encode())
+        s.sendto(with_sum(struct.pack("!BBHI", 0x11, 2, 0, 0)), ("224.0.0.1", 0))
+    until = time.monotonic() + WAIT * 2
+    while time.monotonic() < until:
+        heard.settimeout(max(0.01, until - time.monotonic()))
+        try:
+            data, where = heard.recvfrom(2000)
+        except OSError:
+            return 1
+        if where[2] != socket.PACKET_OUTGOING and data[9] == 2 and data[(data[0] & 15) * 4] in (0x16, 0x22):
+            return 0
+    return 1
+
+
 def enter(pid):
     with open(f"/proc/{pid}/ns/net") as f:
         if ctypes.CDLL(None, use_errno=True).setns(f.fileno(), 0x40000000):
@@ -131,6 +153,22 @@ def asked(pid_a, pid_b, a, b, port):
 
 def with_sum(packet):
     return packet[:2] + struct.pack("!H", ones_sum(packet)) + packet[4:]
+
+
+def late(pid_a, pid_b, a, b, port):
+    asking, _raw, listening, _quoted = asked(pid_a, pid_b, a, b, port)
+    listening.settimeout(WAIT)
+    try:
+        _, where = listening.recvfrom(100)
+        listening.connect(where)
+        asking.close()
+        listening.send(b"answer")
+        listening.recv(100)
+    except ConnectionRefusedError:
+        return 0
+    except OSError:
+        pass
+    return 1
 
 
 def related(pid_a, pid_b, a, b, port, *command):
@@ -202,6 +240,6 @@ def too_big(a, b, mtu, ifname):
 
 
 if __name__ == "__main__":
-    commands = {"udp": udp, "solicit": solicit, "listeners": listeners, "related": related, "redirected": redirected,
+    commands = {"udp": udp, "solicit": solicit, "listeners": listeners, "members": members, "late": late, "related": related, "redirected": redirected,
                 "advertise": advertise, "large": large, "too-big": too_big}
     sys.exit(commands[sys.argv[1]](*sys.argv[2:]))
