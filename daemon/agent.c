@@ -130,6 +130,7 @@ int agent_start(struct agent *agent, struct err *err)
 	if (r < 0)
 		return r;
 	agent->down = state_has(agent->state, STATE_DOWN);
+	hubs_load(agent);
 	if (state_has(agent->state, STATE_ANSWER)) {
 		remove_left_over_join(agent);
 		return agent_begin(agent, err);

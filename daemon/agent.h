@@ -17,6 +17,7 @@
 #include "common/err.h"
 #include "daemon/apply.h"
 #include "daemon/child.h"
+#include "daemon/choice.h"
 #include "daemon/desired.h"
 #include "daemon/flowlog.h"
 #include "daemon/seen.h"
@@ -47,9 +48,8 @@ struct agent_options {
 
 /* Resolving the hub's endpoint texts, one after the other. */
 struct agent_hubs {
-	struct endpoint list[DESIRED_HUBS_MAX]; /* the first is in use */
-	size_t n;
-	struct endpoint found[DESIRED_HUBS_MAX]; /* of the round that runs */
+	struct choice choice;
+	struct endpoint found[CHOICE_MAX]; /* of the round that runs */
 	size_t n_found;
 	size_t next; /* text asked for */
 	bool running;
@@ -61,7 +61,7 @@ struct agent_probe {
 	int fd; /* raw ICMPv6, opened before privileges went */
 	uint16_t sequence;
 	bool waiting; /* for the answer to sequence */
-	unsigned int misses, restarts;
+	unsigned int misses;
 	bool answers;
 	uint32_t round_trip_us;
 	unsigned int hurry; /* echoes that follow closely */
@@ -223,8 +223,10 @@ void verify_after_own(struct agent *agent);
 void verify_done(struct agent *agent);
 
 /* ---- hubs.c ---- */
-void hubs_resolve(struct agent *agent); /* asks for all; agent_on_hubs() when done */
-void hubs_rotate(struct agent *agent);	/* the next one, then */
+void hubs_resolve(struct agent *agent);	 /* asks for all; agent_on_hubs() when done */
+void hubs_load(struct agent *agent);	 /* where the hub answered before this start */
+void hubs_next(struct agent *agent);	 /* it does not: choice.at is the next to be tried */
+void hubs_answered(struct agent *agent); /* it does: everybody moves there, and the disk knows */
 void hubs_done(struct agent *agent);
 /* "HOST:PORT" as signed or as the token says; NULL behind the last. */
 const char *hubs_text(const struct agent *agent, size_t index);
@@ -257,6 +259,7 @@ size_t contact_unanswered(const struct wg_device *desired, const struct wg_devic
 
 /* ---- path.c: has this host moved? ---- */
 void path_check(struct agent *agent);
+bool path_exists(const struct endpoint *hub); /* something could be sent there */
 
 /* ---- sync.c ---- */
 void sync_start(struct agent *agent); /* asks now; what is under way is dropped */

@@ -64,8 +64,9 @@ static struct desired_input input_of(const struct agent *agent)
 		.underlay_locked = agent->local.underlay_locked,
 		.down = agent->down,
 		.listen_port = agent->listen_port,
-		.hubs = agent->hubs.list,
-		.n_hubs = agent->hubs.n,
+		.hubs = agent->hubs.choice.list,
+		.n_hubs = agent->hubs.choice.n,
+		.hub_at = choice_now(&agent->hubs.choice),
 		.api_uid = agent->net_uid,
 		.container_ifnames = agent->options.containers,
 		.n_container_ifnames = agent->options.n_containers,
@@ -118,8 +119,8 @@ static int look_for_uplinks(struct agent *agent, struct err *err)
 {
 	bool before = agent->uplinks.too_many;
 	int r = agent->options.n_containers ? 0
-					    : kernel_uplinks(agent->kernel, agent->hubs.list,
-							     agent->hubs.n, &agent->uplinks);
+					    : kernel_uplinks(agent->kernel, agent->hubs.choice.list,
+							     agent->hubs.choice.n, &agent->uplinks);
 
 	if (r < 0)
 		return err_code(err, r, "look which interfaces lead out of this host: %s",
@@ -199,16 +200,19 @@ static int carry_out(struct agent *agent, const struct desired *desired, const s
 	return r;
 }
 
-/* Before names resolve again, what a former run knew: the endpoint that the hub's peer has in the kernel. */
+/*
+ * Before names resolve again, what a former run knew: where the hub answered, else the endpoint that its peer has in the
+ * kernel, which may be one that was tried in vain.
+ */
 static bool adopt_hub(struct agent *agent, const struct wg_device *device)
 {
+	struct choice *choice = &agent->hubs.choice;
 	const struct wg_peer *hub =
 		device ? wg_find_peer(device, &trust_root(agent->trust)->hub_key) : NULL;
 
-	if (agent->hubs.n > 0 || !hub || !addr_is_set(&hub->endpoint.addr))
+	if (choice->n > 0 || !hub || !addr_is_set(&hub->endpoint.addr))
 		return false;
-	agent->hubs.list[0] = hub->endpoint;
-	agent->hubs.n = 1;
+	choice_set(choice, addr_is_set(&choice->good.addr) ? &choice->good : &hub->endpoint, 1);
 	return true;
 }
 

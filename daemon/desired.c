@@ -501,6 +501,8 @@ static int fill(struct build *b, struct err *err)
 		return -ENOMEM;
 	r = add_wg_peer(d, &input->root->hub_key, DESIRED_HUB_KEEPALIVE_S, &d->fw.hub6,
 			&d->fw.hub4);
+	if (r == 0 && input->hub_at)
+		d->wg.peers[0].endpoint = *input->hub_at;
 	if (r == 0 && admitted && input->policy)
 		r = build_from_policy(b, err);
 	if (r == 0 && admitted)
@@ -521,6 +523,14 @@ int desired_build(const struct desired_input *input, struct desired **ret, struc
 	if (r == 0)
 		*ret = take_pointer(desired);
 	return r;
+}
+
+void desired_point_peer(struct desired *desired, const struct key *public_key,
+			const struct endpoint *to)
+{
+	for (size_t i = 0; i < desired->wg.n_peers; i++)
+		if (key_equal(&desired->wg.peers[i].public_key, public_key))
+			desired->wg.peers[i].endpoint = *to;
 }
 
 /* ---- the interface of an enrolment ---- */
@@ -569,7 +579,10 @@ static int fill_join(const struct desired_join_input *input, struct desired *d, 
 	d->wg.peers = calloc(1, sizeof(*d->wg.peers));
 	if (!d->wg.peers)
 		return -ENOMEM;
-	return add_wg_peer(d, &input->token->hub_key, 0, &d->fw.hub6, &(struct addr){0});
+	r = add_wg_peer(d, &input->token->hub_key, 0, &d->fw.hub6, &(struct addr){0});
+	if (r == 0 && input->hub_at)
+		d->wg.peers[0].endpoint = *input->hub_at;
+	return r;
 }
 
 int desired_build_join(const struct desired_join_input *input, struct desired **ret,

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include "common/cleanup.h"
 #include "common/err.h"
+#include "daemon/choice.h"
 #include "daemon/view.h"
 #include "firewall/firewall.h"
 #include "netlink/link.h"
@@ -19,7 +20,7 @@
 
 #define DESIRED_TUPLES_MAX	500000
 #define DESIRED_HUB_KEEPALIVE_S 25 /* holds NAT bindings for the one flow that carries everything */
-#define DESIRED_HUBS_MAX	16
+#define DESIRED_HUBS_MAX	CHOICE_MAX
 #define DESIRED_WORST_METRIC	UINT32_MAX
 
 /* Who a number in the firewall's log records is. */
@@ -62,6 +63,7 @@ struct desired_input {
 	const struct endpoint
 		*hubs; /* the first is the one in use; none while names do not resolve */
 	size_t n_hubs;
+	const struct endpoint *hub_at; /* where the hub itself is looked for; NULL: the first */
 	uint32_t api_uid;
 	const char (*container_ifnames)[IFNAMSIZ], (*uplink_ifnames)[IFNAMSIZ];
 	size_t n_container_ifnames, n_uplink_ifnames;
@@ -79,6 +81,7 @@ struct desired_join_input {
 	uint16_t listen_port;
 	const struct endpoint *hubs;
 	size_t n_hubs;
+	const struct endpoint *hub_at;
 	uint32_t api_uid;
 };
 int desired_build_join(const struct desired_join_input *input, struct desired **ret,
@@ -87,6 +90,9 @@ int desired_build_join(const struct desired_join_input *input, struct desired **
 void desired_free(struct desired *desired);
 DEFINE_CLEANUP(desired_free, struct desired *);
 
+/* The peer is to be looked for there, and nothing else changes. */
+void desired_point_peer(struct desired *desired, const struct key *public_key,
+			const struct endpoint *to);
 /* NULL where nobody has the number. */
 const struct desired_name *desired_find_name(const struct desired *desired, uint32_t number);
 /* The mode that holds: what policy says, or stricter. */

@@ -302,8 +302,8 @@ static void check_plan(struct doctor *doctor)
 	if (agent->phase != AGENT_ENROLLED || !agent->kernel)
 		return;
 	for (size_t i = 0; i < path->n_legs; i++)
-		agent->hubs.list[i] = path->legs[i].to;
-	agent->hubs.n = path->n_legs;
+		agent->hubs.choice.list[i] = path->legs[i].to;
+	agent->hubs.choice.n = path->n_legs;
 	if (agent_look(agent, &steps, first, &err) < 0)
 		doctor_say(doctor, DOCTOR_FAIL, "sortied would not start until that is put right",
 			   "%s", err.text);

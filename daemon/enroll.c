@@ -17,12 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALL_TIMEOUT_MS 5000
-#define RETRY_MS	1000
-#define RETRY_LATER_MS	10000
-#define WAITER_MS	((LOCAL_ENROLL_SECONDS - 15) * 1000)
-#define ROTATE_FAILURES 3
-#define JOIN_ROUNDS_MAX 6
+#define CALL_TIMEOUT_MS	 5000
+#define RETRY_MS	 1000
+#define RETRY_LATER_MS	 10000
+#define WAITER_MS	 ((LOCAL_ENROLL_SECONDS - 15) * 1000)
+#define LOOK_MS		 2000 /* a hub that has not shaken hands by then is asked at its next endpoint */
+#define RESOLVE_FAILURES 3
+#define JOIN_ROUNDS_MAX	 6
 
 static void send_request(struct agent *agent);
 
@@ -166,6 +167,7 @@ static void finish(struct agent *agent)
 	if (kernel_remove_interface(agent->kernel, agent->options.join_interface, &err) < 0)
 		log_error("%s", err.text);
 	agent->enroll.waiter = 0;
+	hubs_answered(agent);
 	if (agent_begin(agent, &err) < 0) {
 		log_error("%s", err.text);
 		if (waiter)
@@ -200,18 +202,18 @@ static void on_answer(struct agent *agent, const char *bytes, size_t length)
 
 /* ---- asking ---- */
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *data)
+static bool has_session(struct agent *agent)
 {
-	struct agent *agent = data;
+	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
+	const struct wg_peer *hub;
 
-	if (!agent->enroll.desired || agent->enroll.failures % ROTATE_FAILURES == 0)
-		hubs_rotate(agent); /* enroll_on_hubs() goes on */
-	else
-		send_request(agent);
-	return 0;
+	if (kernel_device(agent->kernel, agent->options.join_interface, &device) < 0)
+		return false;
+	hub = wg_find_peer(device, &agent->enroll.token.hub_key);
+	return hub && hub->last_handshake_at != 0;
 }
 
-static void try_later(struct agent *agent, uint64_t in_ms)
+static void note_failure(struct agent *agent)
 {
 	struct agent_enroll *enroll = &agent->enroll;
 
@@ -221,10 +223,66 @@ static void try_later(struct agent *agent, uint64_t in_ms)
 			agent, "unreachable",
 			"enrol: the hub does not answer; the agent goes on trying, `sortie leave` "
 			"gives up");
+}
+
+static void drop_question(struct agent *agent)
+{
+	child_cancel(agent->child, agent->enroll.question);
+	agent->enroll.question = 0;
+}
+
+/* A handshake now: WireGuard repeats one only after 5 s, wherever its peer is by then. */
+static void restart_hub(struct agent *agent)
+{
+	struct desired *desired = agent->enroll.desired;
+	struct err err = {0};
+
+	desired_point_peer(desired, &agent->enroll.token.hub_key, choice_now(&agent->hubs.choice));
+	if (kernel_restart_peer(agent->kernel, &desired->wg.peers[0], &err) < 0)
+		log_error("%s", err.text);
+}
+
+static void ask_elsewhere(struct agent *agent)
+{
+	drop_question(agent);
+	note_failure(agent);
+	hubs_next(agent);
+	restart_hub(agent);
+	send_request(agent);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct agent *agent = data;
+	struct agent_enroll *enroll = &agent->enroll;
+
+	if (enroll->question) {
+		if (has_session(agent))
+			hubs_answered(agent);
+		else
+			ask_elsewhere(agent);
+	} else if (!enroll->desired || enroll->failures % RESOLVE_FAILURES == 0) {
+		hubs_next(agent);
+		hubs_resolve(agent); /* enroll_on_hubs() goes on */
+	} else {
+		send_request(agent);
+	}
+	return 0;
+}
+
+static void set_timer(struct agent *agent, uint64_t in_ms)
+{
+	struct agent_enroll *enroll = &agent->enroll;
+
 	enroll->timer = sd_event_source_disable_unref(enroll->timer);
-	(void)sd_event_add_time_relative(agent->event, &enroll->timer, CLOCK_BOOTTIME,
-					 (in_ms + randombytes_uniform(500)) * 1000, 50000, on_timer,
-					 agent);
+	(void)sd_event_add_time_relative(agent->event, &enroll->timer, CLOCK_BOOTTIME, in_ms * 1000,
+					 50000, on_timer, agent);
+}
+
+static void try_later(struct agent *agent, uint64_t in_ms)
+{
+	note_failure(agent);
+	set_timer(agent, in_ms + randombytes_uniform(500));
 }
 
 static void on_refused(struct agent *agent, const struct ipc_call_done *done)
@@ -277,6 +335,8 @@ static void send_request(struct agent *agent)
 	if (!child_is_ready(agent->child) ||
 	    child_call(agent->child, &call, on_done, agent, &enroll->question) < 0)
 		try_later(agent, RETRY_MS);
+	else if (agent->hubs.choice.n > 1)
+		set_timer(agent, LOOK_MS);
 }
 
 /* ---- the interface that asks ---- */
@@ -291,8 +351,9 @@ static int join_round(struct agent *agent, struct err *err)
 		.enroll_port = ENROLL_PORT_DEFAULT,
 		.api_port = API_PORT_DEFAULT,
 		.listen_port = enroll->listen_port,
-		.hubs = agent->hubs.list,
-		.n_hubs = agent->hubs.n,
+		.hubs = agent->hubs.choice.list,
+		.n_hubs = agent->hubs.choice.n,
+		.hub_at = choice_now(&agent->hubs.choice),
 		.api_uid = agent->net_uid,
 	};
 	_cleanup_(plan_freep) struct plan *plan = NULL;
@@ -336,10 +397,11 @@ void enroll_on_hubs(struct agent *agent, bool found)
 			"this host's name servers");
 		return;
 	}
-	if (agent->hubs.n == 0) {
+	if (agent->hubs.choice.n == 0) {
 		try_later(agent, RETRY_LATER_MS);
 		return;
 	}
+	drop_question(agent);
 	if (bring_up(agent, &err) < 0) {
 		if (!agent->enroll.sent && agent->enroll.waiter) {
 			give_up(agent, "internal", err.text);
@@ -349,7 +411,7 @@ void enroll_on_hubs(struct agent *agent, bool found)
 		try_later(agent, RETRY_LATER_MS);
 		return;
 	}
-	child_cancel(agent->child, agent->enroll.question);
+	restart_hub(agent);
 	send_request(agent);
 }
 

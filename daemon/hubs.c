@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The hub's endpoints: the texts that the root statement (before it: the token) names, looked up by sortie-net, one
- * after the other. Order is kept, so that the first text is the first choice; a lost hub moves on to the next.
+ * after the other. Order is kept, so that the first text is the first choice until the hub has answered elsewhere; where it
+ * answered last is on disk, because a start must not begin with endpoints that were dead a moment ago.
  */
 #include "common/log.h"
 #include "daemon/agent.h"
@@ -29,22 +30,8 @@ static void add_found(struct agent_hubs *hubs, const struct endpoint *endpoint)
 	for (size_t i = 0; i < hubs->n_found; i++)
 		if (endpoint_equal(&hubs->found[i], endpoint))
 			return;
-	if (hubs->n_found < DESIRED_HUBS_MAX)
+	if (hubs->n_found < CHOICE_MAX)
 		hubs->found[hubs->n_found++] = *endpoint;
-}
-
-static bool same_list(const struct agent_hubs *hubs)
-{
-	if (hubs->n != hubs->n_found)
-		return false;
-	for (size_t i = 0; i < hubs->n; i++) {
-		bool known = false;
-		for (size_t j = 0; j < hubs->n_found; j++)
-			known |= endpoint_equal(&hubs->list[i], &hubs->found[j]);
-		if (!known)
-			return false;
-	}
-	return true;
 }
 
 static void finish(struct agent *agent)
@@ -52,11 +39,7 @@ static void finish(struct agent *agent)
 	struct agent_hubs *hubs = &agent->hubs;
 
 	hubs->running = false;
-	/* The same endpoints keep the order that rotation gave them; no answer keeps the old ones. */
-	if (hubs->n_found > 0 && !same_list(hubs)) {
-		memcpy(hubs->list, hubs->found, sizeof(hubs->list));
-		hubs->n = hubs->n_found;
-	}
+	choice_set(&hubs->choice, hubs->found, hubs->n_found); /* no answer keeps the old ones */
 	agent_on_hubs(agent, hubs->n_found > 0);
 }
 
@@ -106,16 +89,53 @@ void hubs_resolve(struct agent *agent)
 	ask_next(agent);
 }
 
-void hubs_rotate(struct agent *agent)
+void hubs_load(struct agent *agent)
 {
-	struct agent_hubs *hubs = &agent->hubs;
-	struct endpoint first = hubs->list[0];
+	_cleanup_(freep) char *text = NULL;
+	struct endpoint good;
+	struct err err = {0};
+	size_t length = 0;
 
-	if (hubs->n > 1) {
-		memmove(&hubs->list[0], &hubs->list[1], (hubs->n - 1) * sizeof(first));
-		hubs->list[hubs->n - 1] = first;
-	}
-	hubs_resolve(agent);
+	if (!state_has(agent->state, STATE_HUB) ||
+	    state_load(agent->state, STATE_HUB, &text, &length, &err) < 0)
+		return;
+	text[strcspn(text, "\n")] = '\0';
+	if (endpoint_parse(text, &good) == 0) /* else it is no hint */
+		agent->hubs.choice.good = good;
+}
+
+static void save_good(struct agent *agent)
+{
+	char text[ENDPOINT_TEXT_MAX + 1];
+	struct err err = {0};
+
+	endpoint_format(&agent->hubs.choice.good, text);
+	strcat(text, "\n");
+	if (state_save(agent->state, STATE_HUB, text, strlen(text), &err) < 0)
+		log_debug("%s", err.text);
+}
+
+void hubs_next(struct agent *agent)
+{
+	choice_next(&agent->hubs.choice, path_exists);
+}
+
+void hubs_answered(struct agent *agent)
+{
+	struct choice *choice = &agent->hubs.choice;
+	bool moved = choice->n && choice->at != 0;
+	char text[ENDPOINT_TEXT_MAX];
+	struct err err = {0};
+
+	if (choice_answered(choice))
+		save_good(agent);
+	if (!moved)
+		return;
+	log_info("the hub answers at %s: everything goes there",
+		 endpoint_format(&choice->list[0], text));
+	agent->path_source = (struct addr){0}; /* by another way */
+	if (agent_converge(agent, &err) < 0)
+		log_error("%s", err.text);
 }
 
 void hubs_done(struct agent *agent)

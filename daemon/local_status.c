@@ -190,9 +190,9 @@ static void add_hub(const struct agent *agent, struct local_status *status)
 {
 	char text[ENDPOINT_TEXT_MAX];
 
-	if (agent->hubs.n)
+	if (agent->hubs.choice.n)
 		(void)snprintf(status->hub, sizeof(status->hub), "%s",
-			       endpoint_format(&agent->hubs.list[0], text));
+			       endpoint_format(&agent->hubs.choice.list[0], text));
 	status->hub_answers = agent->probe.answers;
 	status->hub_round_trip_us = agent->probe.round_trip_us;
 	status->control_answers = agent->sync.answers;

@@ -27,6 +27,13 @@ static bool find_source(const struct endpoint *hub, struct addr *ret)
 	return true;
 }
 
+bool path_exists(const struct endpoint *hub)
+{
+	struct addr source;
+
+	return find_source(hub, &source);
+}
+
 void path_check(struct agent *agent)
 {
 	struct err err = {0};
@@ -34,8 +41,8 @@ void path_check(struct agent *agent)
 	char text[ADDR_TEXT_MAX];
 
 	/* Without a way there is nothing to tell anybody; what was known counts when there is one again. */
-	if (agent->phase != AGENT_ENROLLED || !agent->desired || agent->hubs.n == 0 ||
-	    !find_source(&agent->hubs.list[0], &source))
+	if (agent->phase != AGENT_ENROLLED || !agent->desired || agent->hubs.choice.n == 0 ||
+	    !find_source(&agent->hubs.choice.list[0], &source))
 		return;
 	if (addr_is_set(&agent->path_source) && !addr_equal(&source, &agent->path_source)) {
 		log_info("this host reaches the hub from another address: %s",

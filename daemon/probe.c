@@ -2,7 +2,8 @@
 /*
  * Is the hub there? An ICMPv6 echo inside the management session every 2 s, due within 1 s; a miss repeats at once,
  * after two the hub's peer is removed and added again, because WireGuard by itself takes more than a minute to notice
- * a hub that lost its sessions (82 s measured).
+ * a hub that lost its sessions (82 s measured). A new session is due within 1 s as well; which of the hub's endpoints is
+ * tried next is choice.h's.
  *
  * The socket was opened before CAP_NET_RAW was given up; it may still send, and names the interface with each packet.
  */
@@ -14,13 +15,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define PERIOD_US     UINT64_C(2000000)
-#define DUE_US	      UINT64_C(1000000)
-#define JITTER_US     100000
-#define MISSES_MAX    2
-#define HURRY_US      UINT64_C(300000)
-#define HURRY_ECHOES  5
-#define RESTARTS_TURN 5 /* after so many restarts in vain the next endpoint is tried */
+#define PERIOD_US    UINT64_C(2000000)
+#define DUE_US	     UINT64_C(1000000)
+#define JITTER_US    100000
+#define MISSES_MAX   2
+#define HURRY_US     UINT64_C(300000)
+#define HURRY_ECHOES 5
+#define RESOLVE_TURN 5 /* after so many tries in vain names are looked up again */
 
 static const uint16_t echo_id = 0x5357;
 
@@ -65,20 +66,49 @@ static void ask(struct agent *agent)
 	set_timer(agent, DUE_US);
 }
 
+/* At choice.at. The peers stay where they are: what is tried may be dead, and only the hub may be silent. */
 static void restart_hub(struct agent *agent)
 {
 	const struct root_statement *root = trust_root(agent->trust);
-	const struct wg_peer *hub = wg_find_peer(&agent->desired->wg, &root->hub_key);
+	const struct endpoint *at = choice_now(&agent->hubs.choice);
+	const struct wg_peer *hub;
 	struct err err = {0};
 
+	if (at)
+		desired_point_peer(agent->desired, &root->hub_key, at);
+	hub = wg_find_peer(&agent->desired->wg, &root->hub_key);
 	if (agent->probe.answers)
 		log_warning("the hub does not answer: starting its session anew");
 	agent->probe.answers = false;
 	agent->probe.misses = 0;
 	if (hub && kernel_restart_peer(agent->kernel, hub, &err) < 0)
 		log_error("%s", err.text);
-	if (++agent->probe.restarts % RESTARTS_TURN == 0)
-		hubs_rotate(agent);
+}
+
+static void try_again(struct agent *agent)
+{
+	hubs_next(agent);
+	if (agent->hubs.choice.tries % RESOLVE_TURN == 0)
+		hubs_resolve(agent);
+	restart_hub(agent);
+}
+
+/* A peer that was added again has no handshake until it was answered. */
+static bool has_session(struct agent *agent)
+{
+	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
+	const struct wg_peer *hub;
+
+	if (kernel_device(agent->kernel, agent->options.interface, &device) < 0)
+		return false;
+	hub = wg_find_peer(device, &trust_root(agent->trust)->hub_key);
+	return hub && hub->last_handshake_at != 0;
+}
+
+/* Who has not even shaken hands does so no more: an echo may be lost, a handshake is repeated only after 5 s. */
+static bool is_lost(struct agent *agent)
+{
+	return agent->probe.misses >= MISSES_MAX || !has_session(agent);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *data)
@@ -93,8 +123,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 		set_timer(agent, HURRY_US);
 		return 0;
 	}
-	if (agent->probe.waiting && ++agent->probe.misses >= MISSES_MAX)
-		restart_hub(agent);
+	if (agent->probe.waiting) {
+		agent->probe.misses++;
+		if (is_lost(agent))
+			try_again(agent);
+	}
 	ask(agent);
 	return 0;
 }
@@ -112,11 +145,12 @@ static void answered(struct agent *agent, uint32_t took_us)
 	bool came_back = !probe->answers;
 
 	probe->waiting = false;
-	probe->misses = probe->restarts = 0;
+	probe->misses = 0;
 	probe->answers = true;
 	probe->round_trip_us = took_us;
 	set_timer(agent, probe->hurry ? HURRY_US : PERIOD_US + randombytes_uniform(JITTER_US));
 	probe->hurry -= probe->hurry > 0;
+	hubs_answered(agent);
 	if (came_back) {
 		log_info("the hub answers (%u us)", probe->round_trip_us);
 		/* A poll that was under way may wait for an answer that never comes. */
@@ -175,7 +209,7 @@ void probe_stop(struct agent *agent)
 	probe->io = sd_event_source_disable_unref(probe->io);
 	probe->timer = sd_event_source_disable_unref(probe->timer);
 	probe->answers = probe->waiting = false;
-	probe->misses = probe->restarts = 0;
+	probe->misses = 0;
 }
 
 void probe_done(struct agent *agent)

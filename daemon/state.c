@@ -36,6 +36,7 @@ static const struct row {
 	[STATE_LOCAL] = {"local.txt", SMALL, false},
 	[STATE_LOOSE] = {"tcp-loose", SMALL, false},
 	[STATE_GUARD] = {GUARD_FILE, GUARD_FILE_MAX, false},
+	[STATE_HUB] = {"hub-endpoint", SMALL, false},
 	[STATE_INTERFACE] = {"interface", SMALL, false},
 	[STATE_DOWN] = {"down", SMALL, false},
 };

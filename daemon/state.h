@@ -30,6 +30,7 @@ enum state_file {
 	STATE_LOCAL,	  /* local.txt */
 	STATE_LOOSE,	  /* tcp-loose: what nf_conntrack_tcp_loose was before the lock */
 	STATE_GUARD,	  /* guard.txt: what sortie-guard loads */
+	STATE_HUB,	  /* hub-endpoint: where the hub answered last; a hint */
 	STATE_INTERFACE,  /* interface: the name that we created; there before the interface is */
 	STATE_DOWN,	  /* down: lowered by `sortie down`; empty, its presence says it */
 	STATE_FILES

@@ -167,6 +167,18 @@ static void test_peers(void **data)
 	}
 	assert_int_equal(wg_of(d, &bed->peers[WEB])->keepalive, 0);
 	assert_int_equal(d->mtu, 1280);
+	/* looked for elsewhere: the hub alone */
+	for (size_t at = 0; at < 2; at++) {
+		bed->input.hub_at = &bed->hubs[at];
+		desired_free(take_pointer(d));
+		d = build(bed);
+		for (size_t i = 0; i < d->wg.n_peers; i++) {
+			const struct wg_peer *peer = &d->wg.peers[i];
+			bool is_hub = key_equal(&peer->public_key, &bed->root.hub_key);
+
+			assert_true(endpoint_equal(&peer->endpoint, &bed->hubs[is_hub ? at : 0]));
+		}
+	}
 	assert_int_equal(d->n_addrs, 2);
 	assert_int_equal(d->n_routes, 4);
 }
