@@ -60,7 +60,7 @@ struct agent_hubs {
 struct agent_probe {
 	int fd; /* raw ICMPv6, opened before privileges went */
 	uint16_t sequence;
-	bool waiting; /* for the answer to sequence */
+	bool waiting; /* for the answer to sequence, or to one shortly before */
 	unsigned int misses;
 	bool answers;
 	uint32_t round_trip_us;

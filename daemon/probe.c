@@ -3,7 +3,8 @@
  * Is the hub there? An ICMPv6 echo inside the management session every 2 s, due within 1 s; a miss repeats at once,
  * after two the hub's peer is removed and added again, because WireGuard by itself takes more than a minute to notice
  * a hub that lost its sessions (82 s measured). A new session is due within 1 s as well; which of the hub's endpoints is
- * tried next is choice.h's.
+ * tried next is choice.h's. On a long way answers take more than that: one that comes late counts, what is due follows the
+ * round trip, and every seventh try (it goes round all endpoints) waits for longer.
  *
  * The socket was opened before CAP_NET_RAW was given up; it may still send, and names the interface with each packet.
  */
@@ -18,6 +19,9 @@
 #define PERIOD_US    UINT64_C(2000000)
 #define DUE_US	     UINT64_C(1000000)
 #define JITTER_US    100000
+#define DUE_MAX_US   UINT64_C(3000000) /* longer, and a hub's return would be noticed too late */
+#define LONG_TURN    7
+#define LATE_MAX     4 /* echoes back: the round trip is then longer than DUE_MAX_US anyway */
 #define MISSES_MAX   2
 #define HURRY_US     UINT64_C(300000)
 #define HURRY_ECHOES 5
@@ -58,12 +62,22 @@ static int send_echo(struct agent *agent)
 	return echo_send(agent->probe.fd, &echo, ECHO_SIZE_MIN);
 }
 
+static uint64_t due_us(const struct agent *agent)
+{
+	unsigned int tries = agent->hubs.choice.tries;
+	uint64_t twice = 2 * (uint64_t)agent->probe.round_trip_us;
+
+	if (twice > DUE_MAX_US || (tries > 0 && tries % LONG_TURN == 0))
+		return DUE_MAX_US;
+	return twice > DUE_US ? twice : DUE_US;
+}
+
 /* A packet that cannot be sent is one that is not answered. */
 static void ask(struct agent *agent)
 {
 	(void)send_echo(agent);
 	agent->probe.waiting = true;
-	set_timer(agent, DUE_US);
+	set_timer(agent, due_us(agent));
 }
 
 /* At choice.at. The peers stay where they are: what is tried may be dead, and only the hub may be silent. */
@@ -132,10 +146,11 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 	return 0;
 }
 
+/* What an earlier session was asked nobody answers any more: its keys went with the peer. */
 static bool is_answer(const struct agent *agent, const struct echo *echo)
 {
 	return agent->probe.waiting && agent->desired && echo->id == echo_id &&
-	       echo->sequence == agent->probe.sequence &&
+	       (uint16_t)(agent->probe.sequence - echo->sequence) < LATE_MAX &&
 	       addr_equal(&echo->from, &agent->desired->fw.hub6);
 }
 
