@@ -53,6 +53,7 @@ static const struct shape_field local_status_fields[] = {
 	FIELD_CHARS(struct local_status, version),
 	FIELD_BOOL(struct local_status, enrolled),
 	FIELD_BOOL(struct local_status, ready),
+	FIELD_BOOL(struct local_status, revoked),
 	FIELD_BOOL(struct local_status, down),
 	FIELD_CHARS_OPTIONAL(struct local_status, id),
 	FIELD_NAME_OPTIONAL(struct local_status, name),

@@ -72,6 +72,7 @@ struct local_status {
 	char version[32]; /* of the program */
 	bool enrolled;
 	bool ready; /* enrolled, up, what was last heard is applied, mode in force, hub answers, lease holds */
+	bool revoked;	     /* this identity, for ever */
 	bool down;	     /* lowered by `sortie down` */
 	char id[ID_HEX_MAX]; /* "" until enrolled, as the next ones */
 	char name[NAME_MAX_TEXT];

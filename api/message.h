@@ -83,6 +83,9 @@ char *sync_answer_encode(const struct sync_answer *m);
 int sync_answer_decode(const char *text, size_t length, struct sync_answer *ret, struct err *err);
 void sync_answer_done(struct sync_answer *m);
 
+/* Of a sync, instead of an answer: the caller was revoked, and the body is its own tombstone. */
+#define API_REVOKED_STATUS 410
+
 /* GET /v1/version: the only call that is no envelope, and the only one a stranger to the API may make. */
 struct version_answer {
 	char version[32]; /* of the program */

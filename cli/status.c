@@ -51,6 +51,8 @@ static void print_first_line(const struct local_status *status, int64_t now)
 	if (status->down)
 		printf("down, ");
 	printf("%s", status->name);
+	if (status->revoked)
+		printf(", revoked");
 	print_mode(status);
 	printf(", %s", status->backend);
 	print_hub(status);
@@ -174,27 +176,32 @@ static void print_control(const struct admin_status *status)
 /* live: the agent answers. ready: it enforces what it should, and the hub answers. Silent where it is so. */
 static int check(const struct invocation *in, const struct local_status *status)
 {
+	const struct {
+		bool is;
+		int code;
+		const char *why;
+	} reasons[] = {
+		{!status->enrolled, EXIT_NOT_ENROLLED,
+		 "this host is not enrolled: `sortie enroll --token file:PATH`"},
+		{status->revoked, EXIT_NOT_ENROLLED,
+		 "this identity was revoked, for ever: `sortie leave`, then enrol with a new token"},
+		{status->lease_not_after <= clock_wall(), EXIT_NOT_ENROLLED,
+		 "the lease of this host has ended: see `sortie doctor`"},
+		{status->down, EXIT_FAILED, "down, `sortie up` ends it"},
+		{!status->hub_answers, EXIT_UNREACHABLE,
+		 "the hub does not answer: see `sortie doctor`"},
+		{status->enforce_pending, EXIT_FAILED,
+		 "enforce is pending: `sortie status` names what it waits for"},
+		{true, EXIT_FAILED,
+		 "the kernel does not hold what the control plane said last: see `sortie status`"},
+	};
+	size_t i = 0;
+
 	if (strcmp(in->options[OPT_CHECK], "live") == 0 || status->ready)
 		return EXIT_OK;
-	if (!status->enrolled)
-		return cli_fail(
-			in, EXIT_NOT_ENROLLED,
-			"not ready: this host is not enrolled: `sortie enroll --token file:PATH`");
-	if (status->lease_not_after <= clock_wall())
-		return cli_fail(in, EXIT_NOT_ENROLLED,
-				"not ready: the lease of this host has ended: see `sortie doctor`");
-	if (status->down)
-		return cli_fail(in, EXIT_FAILED, "not ready: down, `sortie up` ends it");
-	if (!status->hub_answers)
-		return cli_fail(in, EXIT_UNREACHABLE,
-				"not ready: the hub does not answer: see `sortie doctor`");
-	if (status->enforce_pending)
-		return cli_fail(
-			in, EXIT_FAILED,
-			"not ready: enforce is pending: `sortie status` names what it waits for");
-	return cli_fail(in, EXIT_FAILED,
-			"not ready: the kernel does not hold what the control plane said last: see "
-			"`sortie status`");
+	while (!reasons[i].is)
+		i++;
+	return cli_fail(in, reasons[i].code, "not ready: %s", reasons[i].why);
 }
 
 static int show(const struct invocation *in, const struct answer *answer, bool agent)

@@ -24,6 +24,8 @@ void admin_gone(struct control *control, struct http_request *request);
 void admin_on_applied(struct control *control, const struct member *member);
 /* The member is about to be forgotten: nobody waits for it any more. */
 void admin_on_removed(struct control *control, const struct member *member);
+/* The hub has no peer of this revoked identity any more. */
+void admin_on_cut(struct control *control, const struct id *id);
 
 /* The program ends: nobody is answered any more. */
 void admin_forget_waits(struct control *control);

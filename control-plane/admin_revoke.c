@@ -2,8 +2,9 @@
 /*
  * Revocation, for ever.
  *
- *	K2 signs the tombstone -> one commit (tombstone, identity dead, audit) -> hub peer and relay pairs gone
- *	-> [answer without wait] -> every agent gets the tombstone -> paired agents acknowledge -> [answer with wait]
+ *	K2 signs the tombstone -> one commit (tombstone, identity dead, audit) -> relay pairs gone -> it is told, if it is
+ *	connected -> hub peer gone -> [answer without wait] -> every agent gets the tombstone -> paired agents acknowledge
+ *	-> [answer with wait]
  *
  * The answer tells the truth: who has acknowledged after how many milliseconds, and who has not.
  */
@@ -16,6 +17,7 @@
 
 #define WAIT_DEFAULT_MS 10000
 #define WAIT_MAX_MS	120000
+#define WAIT_MIN_MS	500 /* more than a farewell takes */
 #define WAITS_MAX	16
 
 struct awaited {
@@ -33,6 +35,7 @@ struct wait {
 	struct admin_revoked answer; /* its lists are made at the end */
 	struct awaited *awaited;
 	size_t n;
+	bool cut; /* the hub has no peer of it any more */
 };
 
 static void wait_free(struct wait *wait)
@@ -97,7 +100,9 @@ static void finish(struct wait *wait)
 
 static bool is_over(const struct wait *wait)
 {
-	for (size_t i = 0; i < wait->n; i++)
+	if (!wait->cut)
+		return false;
+	for (size_t i = 0; i < wait->n && wait->answer.waited; i++)
 		if (!wait->awaited[i].done && wait->awaited[i].acknowledgement.connected)
 			return false;
 	return true;
@@ -165,7 +170,31 @@ void admin_on_removed(struct control *control, const struct member *member)
 	settle(control, member, true);
 }
 
+void admin_on_cut(struct control *control, const struct id *id)
+{
+	struct wait *next;
+
+	for (struct wait *wait = control->waits; wait; wait = next) {
+		next = wait->next;
+		if (!id_equal(&wait->answer.id, id))
+			continue;
+		wait->cut = true;
+		wait->answer.hub_ms = ms_since(wait->started);
+		if (is_over(wait))
+			finish(wait);
+	}
+}
+
 /* ---- the call ---- */
+
+static size_t count_waits(const struct control *control)
+{
+	size_t n = 0;
+
+	for (const struct wait *wait = control->waits; wait; wait = wait->next)
+		n++;
+	return n;
+}
 
 static int note_peers(struct wait *wait, const struct member *member)
 {
@@ -207,18 +236,11 @@ static int kill_member(struct admin_call *call, struct wait *wait, struct member
 		return r;
 	}
 	log_info("%s revoked by %s", member->row.name, call->actor);
-	control_revoked(control, member, wait->answer.tombstone, wait->answer.revision);
+	/* the answer says that it is cut off, so where it could not wait for that nobody is told */
+	wait->cut = control_revoked(control, member, wait->answer.tombstone, wait->answer.revision,
+				    count_waits(control) < WAITS_MAX);
 	wait->answer.hub_ms = ms_since(wait->started);
 	return 0;
-}
-
-static size_t count_waits(const struct control *control)
-{
-	size_t n = 0;
-
-	for (const struct wait *wait = control->waits; wait; wait = wait->next)
-		n++;
-	return n;
 }
 
 static int keep(struct wait *wait, uint32_t timeout_ms)
@@ -231,6 +253,8 @@ static int keep(struct wait *wait, uint32_t timeout_ms)
 		return -ENOENT; /* nothing to wait for, or no room: what is known now is the answer */
 	if (ms > WAIT_MAX_MS)
 		ms = WAIT_MAX_MS;
+	if (ms < WAIT_MIN_MS && !wait->cut)
+		ms = WAIT_MIN_MS;
 	r = sd_event_add_time_relative(control->event, &wait->deadline, CLOCK_BOOTTIME, ms * 1000,
 				       1000, on_deadline, wait);
 	if (r < 0)
@@ -271,7 +295,7 @@ void admin_identity_revoke_call(struct admin_call *call, struct reply *reply)
 	snprintf(wait->answer.name, sizeof(wait->answer.name), "%s", member->row.name);
 	if (kill_member(call, wait, member, message.reason, reply) < 0)
 		return;
-	if (message.wait && keep(wait, message.timeout_ms) == 0)
+	if ((message.wait || !wait->cut) && keep(wait, message.timeout_ms) == 0)
 		take_pointer(wait);
 	else
 		fill_answer(wait, reply);

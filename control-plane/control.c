@@ -7,6 +7,7 @@
 #include <string.h>
 #include "common/log.h"
 #include "control-plane/admin.h"
+#include "control-plane/farewell.h"
 #include "control-plane/store_token.h"
 #include "control-plane/sync.h"
 
@@ -144,17 +145,26 @@ static int end_enrolment(struct control *control, const struct member *member)
 		       : 0;
 }
 
-void control_revoked(struct control *control, struct member *member, const char *tombstone,
-		     uint64_t revision)
+void control_remove_peer(struct control *control, const struct key *k4)
 {
-	/* the packets first: from here on nothing of it passes the hub */
-	note_hub(control, hub_remove_peer(control->hub, &member->row.k4), "remove a revoked peer");
+	note_hub(control, hub_remove_peer(control->hub, k4), "remove a revoked peer");
+}
+
+bool control_revoked(struct control *control, struct member *member, const char *tombstone,
+		     uint64_t revision, bool may_tell)
+{
+	bool told;
+
+	/* the packets first: from here on nothing of it passes the hub to anybody */
 	note_hub(control, end_enrolment(control, member),
 		 "end the session of a revoked peer's enrolment");
 	if (control->relay && relay_feed_cut(control->relay, member) < 0) {
 		control->relay_dirty = true;
 		log_warning("cannot cut %s at the relay; trying again", member->row.name);
 	}
+	told = may_tell && farewell_begin(control, member, tombstone);
+	if (!told)
+		control_remove_peer(control, &member->row.k4);
 	if (keep_tombstone(control, tombstone) < 0)
 		control_fatal(control, "cannot take in a tombstone");
 	sync_end_poll(member, "revoked", "this identity was revoked");
@@ -162,6 +172,7 @@ void control_revoked(struct control *control, struct member *member, const char 
 	inventory_remove(&control->inventory, member);
 	inventory_touch_all(&control->inventory, revision);
 	control_news(control);
+	return !told;
 }
 
 void control_suspended(struct control *control, struct member *member, uint64_t revision)

@@ -24,7 +24,8 @@
 
 #define CONNECTED_SECONDS 5 /* a poll that ended less than this ago will come back */
 
-struct wait; /* a `revoke --wait` that is not answered yet, see admin_revoke.c */
+struct wait;	 /* a `revoke` that is not answered yet, see admin_revoke.c */
+struct farewell; /* a revoked identity that is told, see farewell.h */
 
 struct control_options {
 	const char *state_dir;
@@ -52,6 +53,7 @@ struct control {
 	struct inventory inventory;
 	int64_t pairs_until; /* when a rule ends, 0: never */
 	struct wait *waits;
+	struct farewell *farewells;
 
 	struct hub *hub;
 	uint16_t hub_port;
@@ -105,9 +107,14 @@ void control_member_changed(struct control *control, struct member *member, uint
 			    bool key_changed);
 /* A new policy is in trust and in control->policy. */
 void control_policy_changed(struct control *control, uint64_t revision);
-/* Cuts a revoked member at hub and relay at once, tells everybody, and forgets it: member is gone afterwards. */
-void control_revoked(struct control *control, struct member *member, const char *tombstone,
-		     uint64_t revision);
+/*
+ * Cuts a revoked member at relay and API at once, tells everybody, and forgets it: member is gone afterwards. So is its
+ * peer at the hub, at once (true) or, where it may be told and is connected, in a moment (false): admin_on_cut().
+ */
+bool control_revoked(struct control *control, struct member *member, const char *tombstone,
+		     uint64_t revision, bool may_tell);
+/* Takes a peer of the hub away; the tick repeats what failed. */
+void control_remove_peer(struct control *control, const struct key *k4);
 /* A lease that was withdrawn or given back. */
 void control_suspended(struct control *control, struct member *member, uint64_t revision);
 

@@ -13,6 +13,7 @@
 #include "control-plane/admin.h"
 #include "control-plane/control.h"
 #include "control-plane/endpoints.h"
+#include "control-plane/farewell.h"
 #include "control-plane/init.h"
 #include "control-plane/sandbox.h"
 #include "control-plane/server.h"
@@ -224,6 +225,7 @@ static void done(struct control *control)
 {
 	server_close(control);
 	admin_forget_waits(control);
+	farewell_forget_all(control);
 	if (control->links)
 		link_events_close(control->links);
 	sd_event_source_disable_unref(control->news);

@@ -117,6 +117,15 @@ void sync_end_poll(struct member *member, const char *code, const char *text)
 	reply_send(&reply, request);
 }
 
+void sync_tell_revoked(struct member *member, const char *tombstone)
+{
+	struct http_request *request = take_poll(member);
+
+	if (request)
+		http_answer(request, API_REVOKED_STATUS, "application/json", tombstone,
+			    strlen(tombstone));
+}
+
 void sync_gone(struct control *control, struct http_request *request)
 {
 	for (size_t i = 0; i < control->inventory.n; i++)

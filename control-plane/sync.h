@@ -15,5 +15,7 @@ void sync_request(struct control *control, struct http_request *request);
 void sync_gone(struct control *control, struct http_request *request);
 /* Answers every poll for which there is news. */
 void sync_flush(struct control *control);
+/* Answers the member's poll with its own tombstone; nothing if it has none. */
+void sync_tell_revoked(struct member *member, const char *tombstone);
 /* Ends the member's poll with this problem; nothing if it has none. */
 void sync_end_poll(struct member *member, const char *code, const char *text);

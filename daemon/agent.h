@@ -200,6 +200,10 @@ int agent_remove(struct agent *agent, struct err *err);
 int agent_load_network(struct agent *agent, struct err *err);
 /* A sync answer: verified, on disk, then current. -ESTALE and the like leave what was. */
 int agent_accept(struct agent *agent, const char *answer, size_t length, struct err *err);
+/* Our own tombstone, by itself: verified, and held also where it cannot be written. */
+int agent_accept_tombstone(struct agent *agent, const char *text, size_t length, struct err *err);
+/* For ever: nobody is reachable, and the hub does not speak with us. */
+bool agent_revoked(const struct agent *agent);
 void agent_forget_network(struct agent *agent);
 
 /* ---- converge.c: desired, actual, plan, apply ---- */

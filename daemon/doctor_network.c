@@ -59,9 +59,7 @@ static const char *why_silent(const struct doctor_leg *leg, char text[160])
 /* The hub has no peer of our key any more, and says nothing to others: what the control plane said last tells. */
 static bool is_shut_out(const struct agent *agent)
 {
-	return (agent->view && agent->view->self_revoked) ||
-	       strstr(agent->sync.problem, "(suspended)") ||
-	       strstr(agent->sync.problem, "(revoked)");
+	return agent_revoked(agent) || strstr(agent->sync.problem, "(suspended)");
 }
 
 static const char *what_to_do(const struct agent *agent, const struct doctor_leg *leg)
@@ -70,8 +68,8 @@ static const char *what_to_do(const struct agent *agent, const struct doctor_leg
 		return "the hub answers nobody who is suspended or revoked, as this host is: see below";
 	if (leg->refused == ECONNREFUSED)
 		return "start the hub, or its --endpoint is wrong";
-	return "is the hub up? Allow outbound UDP to that port, and its replies, in the firewalls "
-	       "between";
+	return "is the hub up, and was this identity not revoked? Allow outbound UDP to that port, "
+	       "and its replies, in the firewalls between";
 }
 
 /*

@@ -87,9 +87,7 @@ static void add_warnings(struct agent *agent, struct local_status *status)
 		warn(status,
 		     "WireGuard runs in user space (wireguard-go): slower, and gone when that "
 		     "process ends");
-	if (agent->view && agent->view->self_revoked)
-		warn(status, "this identity was revoked");
-	else if (agent->view && status->lease_not_after <= now)
+	if (agent->view && status->lease_not_after <= now && !status->revoked)
 		warn(status, "the admission of this host has expired: nobody is reachable");
 	if (status->policy_version && status->policy_not_after <= now)
 		warn(status, "the policy has expired: nobody is reachable");
@@ -173,6 +171,7 @@ static void add_identity(const struct agent *agent, struct local_status *status)
 	if (agent->phase != AGENT_ENROLLED)
 		return;
 	status->enrolled = true;
+	status->revoked = agent_revoked(agent);
 	status->down = agent->down;
 	(void)id_format(&agent->id, status->id);
 	memcpy(status->name, agent->name, sizeof(status->name));
@@ -257,7 +256,7 @@ static bool is_ready(const struct agent *agent, const struct local_status *statu
 	return status->enrolled && !agent->down && agent->desired && !agent->trouble[0] &&
 	       agent->view && agent->applied == agent->view->revision && !agent->enforce_pending &&
 	       agent->probe.answers && agent_clock_sane(agent) &&
-	       status->lease_not_after > clock_wall() && !agent->view->self_revoked;
+	       status->lease_not_after > clock_wall() && !status->revoked;
 }
 
 char *local_status_text(struct agent *agent)

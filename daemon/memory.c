@@ -350,3 +350,40 @@ int agent_accept(struct agent *agent, const char *answer, size_t length, struct 
 	memcpy(agent->cached_hash, hash, sizeof(hash));
 	return 0;
 }
+
+bool agent_revoked(const struct agent *agent)
+{
+	return agent->trust && trust_revoked(agent->trust, &agent->id);
+}
+
+static int save_tombstone(struct agent *agent, const char *text, size_t length, struct err *err)
+{
+	_cleanup_(freep) char *line = malloc(length + 2);
+
+	if (!line)
+		return -ENOMEM;
+	memcpy(line, text, length);
+	memcpy(line + length, "\n", 2);
+	return save_tombstones(agent, line, err);
+}
+
+int agent_accept_tombstone(struct agent *agent, const char *text, size_t length, struct err *err)
+{
+	struct err unsaved = {0};
+	int r;
+
+	if (memchr(text, '\n', length) || memchr(text, '\0', length))
+		return err_set(err, "a tombstone with a line break in it");
+	if (agent_revoked(agent))
+		return 0;
+	r = trust_accept_tombstone(agent->trust, text, length, err);
+	if (r == 0 && !agent_revoked(agent))
+		r = err_code(err, -EKEYREJECTED, "it is about another identity");
+	if (r < 0)
+		return r;
+	if (save_tombstone(agent, text, length, &unsaved) < 0)
+		log_warning("our revocation cannot be stored: %s", unsaved.text);
+	if (agent->view)
+		(void)view_drop_revoked(agent->view, agent->trust);
+	return 0;
+}

@@ -167,6 +167,32 @@ static bool was_poll(const struct agent *agent)
 	return mono_diff_ms(clock_mono(), agent->sync.asked_at) > SAME_AGAIN_MS;
 }
 
+/* The hub speaks with us no more, so nobody is asked again. */
+static void stop_revoked(struct agent *agent)
+{
+	agent->sync.answers = false;
+	set_problem(agent,
+		    "this identity was revoked: `sortie leave`, then enrol again with a new token");
+}
+
+static void accept_tombstone(struct agent *agent, const struct ipc_call_done *done)
+{
+	char text[sizeof(agent->sync.problem)];
+	struct err err = {0};
+
+	if (agent_accept_tombstone(agent, done->body, done->body_length, &err) < 0) {
+		(void)snprintf(text, sizeof(text),
+			       "the control plane says that we were revoked and does not show it: "
+			       "%.120s",
+			       err.text);
+		fail(agent, text);
+		return;
+	}
+	if (agent_converge(agent, &err) < 0)
+		log_error("%s", err.text);
+	stop_revoked(agent);
+}
+
 /* Already applied in the moment when the next request says so. */
 static void accept_answer(struct agent *agent, const struct ipc_call_done *done)
 {
@@ -193,9 +219,8 @@ static void accept_answer(struct agent *agent, const struct ipc_call_done *done)
 	if (boot_id[0] && strcmp(boot_id, agent->view->boot_id) != 0)
 		readd_peers(agent);
 	contact_renew_asked(agent, agent->view->renew, agent->view->n_renew);
-	if (agent->view->self_revoked)
-		fail(agent,
-		     "this identity was revoked: enrol again with a new token after `sortie leave`");
+	if (agent_revoked(agent))
+		stop_revoked(agent);
 	else if ((news && !agent->trouble[0]) || was_poll(agent))
 		sync_start(agent);
 	else
@@ -211,6 +236,8 @@ static void on_done(const struct ipc_call_done *done, void *data)
 		return;
 	if (done->error < 0)
 		fail_by_error(agent, done->error);
+	else if (done->status == API_REVOKED_STATUS)
+		accept_tombstone(agent, done);
 	else if (done->status != 200)
 		fail_by_problem(agent, done);
 	else
@@ -241,6 +268,10 @@ void sync_start(struct agent *agent)
 	child_cancel(agent->child, agent->sync.question);
 	agent->sync.question = 0;
 	agent->sync.retry = sd_event_source_disable_unref(agent->sync.retry);
+	if (agent_revoked(agent)) {
+		stop_revoked(agent);
+		return;
+	}
 	r = child_is_ready(agent->child) ? send_request(agent) : -EAGAIN;
 	if (r < 0)
 		retry(agent);
