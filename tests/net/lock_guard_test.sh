@@ -19,17 +19,25 @@ check "db enrolled" enroll site-b/db role=db
 cat >"$T/policy.yaml" <<YAML
 version: 1
 rules: [{name: r, from: role=web, to: role=db, allow: [tcp/5432]}]
+hosts: [{on: role=web, mode: overlay}, {on: role=db, mode: enforce, egress: locked}]
+egress: [{name: packages, on: role=db, to: [192.0.2.31/32, "2001:db8::31/128"], allow: [tcp/80]}]
 underlay: [{name: bastion, on: role=db, from: [192.0.2.99/32, "2001:db8::99/128"], allow: [tcp/2222]}]
 YAML
 check "policy applied" sortie policy apply "$T/policy.yaml"
 on db "$probe" serve db tcp/22 tcp/2222 tcp/5432 >/dev/null 2>&1 &
 on outside "$probe" serve outside tcp/80 >/dev/null 2>&1 &
+on web "$probe" serve web tcp/8000 >/dev/null 2>&1 &
 V4=$(overlay db 4) V6=$(overlay db 6) W4=$(overlay web 4) W6=$(overlay web 6)
 works() { reaches web "$V4" tcp/5432 && reaches web "$V6" tcp/5432; }
 check "web reaches the database" wait_for 20 works
 guard() { on db "$B/sortie-guard" --state "$T/db" --socket "$T/db.sock" "$@"; }
-told() { grep -qx "locked 1" "$T/db/guard.txt" && grep -q "^underlay 192.0.2.99/32 6 2222 2222" "$T/db/guard.txt"; }
-check "the agent leaves the lock and its exceptions behind" wait_for 10 told
+told() {
+	local line
+	for line in "locked 1" "egress-locked 1" "underlay 192.0.2.99/32 6 2222 2222" "egress 2001:db8::31/128 6 80 80"; do
+		grep -qx "$line" "$T/db/guard.txt" || { echo "not: $line"; return 1; }
+	done
+}
+check "the agent leaves both locks and their exceptions behind" wait_for 10 told
 check "others cannot read what" test "$(stat -c %a "$T/db/guard.txt")" = 600
 handles() { on db nft -a list table inet sortie 2>/dev/null | grep -oE '(table|chain|set) .*# handle [0-9]+'; }
 was=$(handles)
@@ -58,6 +66,7 @@ check "a table of an older layout is the upgraded agent's to replace" guard
 check "and is the same" test "$(handles)" = "$was"
 on db nft delete table inet sortie
 check "without the guard everybody gets in, or this test would prove nothing" reaches outside 192.0.2.22 tcp/22
+check "and the host gets out to everybody" eval 'reaches db 192.0.2.21 tcp/8000 && reaches db 2001:db8::21 tcp/8000'
 check "the guard loads what the agent left" guard
 
 # From here on somebody knocks all the time, at the closed port and the overlay addresses, until policy has been applied.
@@ -98,8 +107,10 @@ check_not "guard: the overlay address from the LAN, IPv6" reaches outside "$V6" 
 check "guard: an exception of policy, IPv4" reaches internet 192.0.2.22 tcp/2222
 check "guard: an exception of policy, IPv6" reaches internet 2001:db8::22 tcp/2222
 check_not "guard: for nobody else" reaches outside 192.0.2.22 tcp/2222
-check "guard: the host itself gets out, IPv4" reaches db 192.0.2.31 tcp/80
-check "guard: the host itself gets out, IPv6" reaches db 2001:db8::31 tcp/80
+check "guard: the host itself gets out to what policy lists, IPv4" reaches db 192.0.2.31 tcp/80
+check "guard: the host itself gets out to what policy lists, IPv6" reaches db 2001:db8::31 tcp/80
+check_not "guard: and not to anything else, IPv4" reaches db 192.0.2.21 tcp/8000
+check_not "guard: and not to anything else, IPv6" reaches db 2001:db8::21 tcp/8000
 leaves() { # ADDRESS: by the default route
 	on db ip route replace default via 192.0.2.31
 	on db ip -6 route replace default via 2001:db8::31
