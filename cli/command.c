@@ -19,7 +19,7 @@ const struct cli_option_row cli_options[CLI_OPTIONS] = {
 		 "K1, or an enroller's K3 for tokens (the control plane's own where it lies on this host)"},
 	[OPT_OUT] = {"out", "FILE", "write the tokens there, mode 0600, instead of printing them"},
 	[OPT_TOKEN] = {"token", "file:PATH", "the join token"},
-	[OPT_CHECK] = {"check", "live|ready", "print nothing, answer by exit code"},
+	[OPT_CHECK] = {"check", "live|ready", "print nothing but a failure, answer by exit code"},
 	[OPT_VERSION] = {"version", "N", "this version instead of the current one"},
 	[OPT_VALID] = {"valid", "DURATION", "when the policy expires without a successor (30d)"},
 	[OPT_DENIED] = {"denied", NULL, "only what was denied"},

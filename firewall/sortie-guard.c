@@ -65,6 +65,11 @@ static int read_guard(const struct options *options, struct guard *ret)
 
 /* ---- once, at boot ---- */
 
+static bool closes_underlay(const struct guard *guard)
+{
+	return guard->desired.mode == FW_MODE_ENFORCE && guard->desired.underlay_locked;
+}
+
 static int load(const struct guard *guard)
 {
 	_cleanup_(firewall_closep) struct firewall *firewall = NULL;
@@ -80,9 +85,7 @@ static int load(const struct guard *guard)
 		return r;
 	}
 	log_info("overlay addresses are shut until sortied is up%s",
-		 guard->desired.mode == FW_MODE_ENFORCE && guard->desired.underlay_locked
-			 ? ", and the underlay is locked"
-			 : "");
+		 closes_underlay(guard) ? ", and the underlay is locked" : "");
 	return 0;
 }
 
@@ -147,8 +150,9 @@ struct watch {
 	unsigned int unread; /* looks in a row at which nothing could be read */
 };
 
-static void take_down(struct watch *watch, const char *ifname)
+static void take_down(struct watch *watch, const struct guard *guard)
 {
+	const char *ifname = guard->desired.ifname;
 	struct link_info info;
 	int r = link_get(watch->link, ifname, &info);
 
@@ -159,9 +163,14 @@ static void take_down(struct watch *watch, const char *ifname)
 	if (r < 0)
 		(void)log_errno(r, "take %s down", ifname);
 	else if (!watch->shut)
-		log_warning("table inet " FIREWALL_TABLE
-			    " is gone and no agent answers: %s is down until sortied is back",
-			    ifname);
+		log_warning(
+			"table inet " FIREWALL_TABLE
+			" is gone and no agent answers: %s is down until sortied is back%s",
+			ifname,
+			closes_underlay(guard)
+				? ", and the underlay is open until then, or until sortie-guard "
+				  "is run without --watch"
+				: "");
 	watch->shut = r == 0;
 }
 
@@ -184,7 +193,7 @@ static void look(struct watch *watch)
 	}
 	/* An agent that answers puts things right by itself. */
 	if (read_guard(watch->options, &guard) == 1 && !agent_answers(watch->options->socket))
-		take_down(watch, guard.desired.ifname);
+		take_down(watch, &guard);
 	guard_done(&guard);
 }
 

@@ -174,6 +174,12 @@ on db ip link set sortie0 up
 check "dead: and again, if somebody raises it" wait_for 5 down
 sleep 1.5
 check "dead: said once" test "$(grep -c "is down until sortied is back" "$T/watch.log")" = 1
+check "dead: and that the underlay is open, and what closes it" grep -q "the underlay is open until then, or until sortie-guard is run without --watch" "$T/watch.log"
+check "dead: it is" eval 'reaches outside 192.0.2.22 tcp/22 && reaches outside 2001:db8::22 tcp/22'
+check "dead: sortie-guard closes it" guard
+check_not "dead: closed, IPv4" reaches outside 192.0.2.22 tcp/22
+check_not "dead: closed, IPv6" reaches outside 2001:db8::22 tcp/22
+check "dead: the interface stays down" down
 agent_run db || fail "the agent starts"
 check "back: the agent makes everything work again" wait_for 20 works
 check "back: the guard says so, once" wait_for 5 eval '[[ $(grep -c "stands again" "$T/watch.log") == 1 ]]'
