@@ -41,7 +41,9 @@ ETCDIR  ?= /etc/sortie
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
-COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 VERSION := 0.1.0
 
 B := build$(if $(SAN),/san)
@@ -203,7 +205,9 @@ INSTALLED = $(foreach f,$(filter-out $(B)/sortie,$(PROGRAM_FILES)),$(f):$(SBINDI
 	packaging/sysusers.d/sortie.conf:$(SYSUSERSDIR)/sortie.conf:0644 \
 	packaging/tmpfiles.d/sortie.conf:$(TMPFILESDIR)/sortie.conf:0644 \
 	$(foreach f,$(MAN_PAGES),$(f):$(MANDIR)/man$(subst .,,$(suffix $(f)))/$(notdir $(f)):0644) \
-	$(B)/completion:$(COMPLETIONDIR)/sortie:0644
+	$(B)/completion.bash:$(BASHDIR)/sortie:0644 \
+	$(B)/completion.zsh:$(ZSHDIR)/_sortie:0644 \
+	$(B)/completion.fish:$(FISHDIR)/sortie.fish:0644
 # Never written over: they are the operator's.
 CONFIGURATION := $(sort $(wildcard packaging/etc/*))
 
@@ -214,15 +218,16 @@ $(B)/man/%: man/%.scd
 
 man: $(MAN_PAGES)	## the manual pages, under build/man/
 
-$(B)/completion: $(B)/sortie
-	$(Q)$< completion bash >$@
+COMPLETIONS := $(addprefix $(B)/completion.,bash zsh fish)
+$(COMPLETIONS): $(B)/completion.%: $(B)/sortie
+	$(Q)$< completion $* >$@
 
 $(B)/packaging/systemd/%: packaging/systemd/% FORCE
 	@mkdir -p $(@D)
 	$(Q)sed 's,/usr/sbin/,$(SBINDIR)/,g' $< >$@
 FORCE:
 
-install: all $(MAN_PAGES) $(B)/completion $(addprefix $(B)/,$(UNITS))	## install programs, units and man pages under DESTDIR
+install: all $(MAN_PAGES) $(COMPLETIONS) $(addprefix $(B)/,$(UNITS))	## install programs, units and man pages under DESTDIR
 	$(Q)for line in $(INSTALLED); do \
 		from=$${line%%:*} rest=$${line#*:}; \
 		install -D -m $${rest##*:} $$from $(DESTDIR)$${rest%:*} || exit 1; \

@@ -81,7 +81,7 @@ const struct command commands[] = {
 	 OPTION(OPT_VERSION), 0, 0, 0, command_policy_show},
 	{"policy history", "", "all versions",
 	 0, 0, 0, 0, command_policy_history},
-	{"completion", "bash", "print the completion for that shell",
+	{"completion", "bash|zsh|fish", "print the completion for that shell",
 	 0, 0, 1, 1, command_completion},
 	{"version", "", "the version of this program",
 	 0, 0, 0, 0, command_version},

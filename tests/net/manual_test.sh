@@ -111,7 +111,7 @@ understood() { # LINE: the command and its options are known
 }
 while read -r line; do
 	check "sortie.1: $line" understood "$line"
-done < <(cat "$T"/lines/* | grep '^sortie')
+done < <(cat "$T"/lines/* | sed -n 's/ | .*//; /^sortie/p')
 check_not "a line that is wrong would be found" understood "sortie token create --nonsense"
 
 # ---- completion
@@ -151,4 +151,69 @@ check "completion: policy check" completes "web.policy" sortie policy check web.
 check "completion: behind a file: with a secret" completes "web.policy" sortie policy apply --key file : k web.p
 check "completion: a name is not guessed" completes "" sortie identity show ""
 check "completion: what no command is" completes "" sortie nonsense ""
+refused_shell() { "$B/sortie" completion tcsh 2>&1 | grep -q "for bash, zsh and fish, not for \"tcsh\""; }
+check "completion: another shell" refused_shell
+
+# zsh's own functions are played here: what they are given decides, and what compset takes off in front of it.
+cat >"$T/zsh" <<'ZSH'
+compdef() { :; }
+compset() { rest=${rest#${~2}}; }
+compadd() { while [[ $1 != -- ]]; do shift; done; shift; for w; do [[ $w != $rest* ]] || print -r -- $w; done; }
+_files() { print -rl -- $rest*(N); }
+source $1
+words=(${(z)2})
+[[ $2 != *' ' ]] || words+=('')
+CURRENT=$#words rest=$words[-1]
+_sortie
+true
+ZSH
+in_zsh() { zsh -f "$T/zsh" "$T/completion.zsh" "$1"; }
+in_fish() { # without what an option's value is written behind, as zsh says it
+	HOME=$T fish --no-config -c 'source $argv[1]; complete -C $argv[2]' "$T/completion.fish" "$1" | cut -f1 | sed 's/^--[a-z-]*=//; s/^file:\(.\)/\1/'
+}
+offers() { # SHELL WANTED LINE
+	diff <("in_$1" "$3" | sort | xargs) <(tr ' ' '\n' <<<"$2" | sort | xargs)
+}
+with_common() { { help_options "$1"; options <<<"$common"; } | sort -u | xargs; }
+for shell in zsh fish; do
+	if ! command -v $shell >/dev/null; then
+		skip "completion: $shell" "$shell is not installed"
+		continue
+	fi
+	"$B/sortie" completion $shell >"$T/completion.$shell"
+	check "$shell completion: read" $shell -n "$T/completion.$shell"
+	check "$shell completion: all commands" offers $shell "$first" "sortie "
+	check "$shell completion: of a beginning" offers $shell token "sortie tok"
+	for noun in token identity policy; do
+		check "$shell completion: the commands of $noun" offers $shell "$(sed -n "s/^$noun //p" <<<"$commands" | xargs)" "sortie $noun "
+	done
+	while read -r c; do check "$shell completion: the options of $c" offers $shell "$(with_common "$c")" "sortie $c --"; done <<<"$commands"
+	while IFS='|' read -r wanted line; do check "$shell completion: $line" offers $shell "$wanted" "$line"; done <<-'CASES'
+		live ready|sortie status --check 
+		ready|sortie status --check=r
+		enforce overlay|sortie mode 
+		bash zsh fish|sortie completion 
+		--check --control|sortie --socket /x status --c
+		file:|sortie enroll --token 
+		web.policy web.token|sortie enroll --token file:web
+		web.token|sortie enroll --token=file:web.t
+		web.policy|sortie policy check web.p
+		web.policy|sortie policy apply --key file:k web.p
+		|sortie identity show 
+		|sortie nonsense 
+	CASES
+done
+if command -v zsh >/dev/null; then # once with the real ones: a terminal, Tab, and what the line is then
+	mkdir "$T/fpath" && cp "$T/completion.zsh" "$T/fpath/_sortie"
+	cat >"$T/terminal" <<-'ZSH'
+		zmodload zsh/zpty
+		zpty z "TERM=dumb PS1= zsh -f -i"
+		zpty -w z "fpath=($1 \$fpath); autoload -U compinit; compinit -u -D; show() { print -r -- \"<\$BUFFER>\"; BUFFER=; }; zle -N show; bindkey '^X' show; print rea'dy'"
+		zpty -r -m z line '*ready*'
+		zpty -w -n z $'sortie tok\t\x18'
+		zpty -r -m z line '*<sortie*>*'
+		[[ $line == *"<sortie token >"* ]] || { print -r -- $line; exit 1; }
+	ZSH
+	check "zsh completion: in a terminal, from a folder of completions" timeout $((10 * TEST_SCALE)) zsh -f "$T/terminal" "$T/fpath"
+fi
 finish

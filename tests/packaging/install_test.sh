@@ -29,6 +29,9 @@ for page in man/*.scd; do
 	page=$(basename "$page" .scd)
 	check "man page $page" grep -qx "usr/share/man/man${page##*.}/$page 644" "$T/list"
 done
+for file in share/bash-completion/completions/sortie share/zsh/site-functions/_sortie share/fish/vendor_completions.d/sortie.fish; do
+	check "completion ${file##*/}" grep -qx "usr/$file 644" "$T/list"
+done
 check "no other modes" eval '! grep -vE " (755|644)$" "$T/list"'
 
 # --- units
