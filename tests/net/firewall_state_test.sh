@@ -131,8 +131,8 @@ for v in 4 6; do
 	check "IPv$v enforce: a neighbour's redirect is stopped" meets stopped redirect LAN $v
 	check "IPv$v enforce: a peer's redirect is stopped" meets stopped redirect PEER $v
 done
-check "IPv6 enforce: an MLD query is answered" heard listeners eth0
-check "IPv4 enforce: an IGMP query is answered" heard members eth0
+check "IPv6 enforce: an MLD query is answered" heard listeners eth0 "$LL_ME"
+check "IPv4 enforce: an IGMP query is answered" heard members eth0 $LAN4.2
 check "IPv4 enforce: DHCP's answer arrives" heard udp $LAN4.9 67 $LAN4.2 68 eth0
 check "IPv4 enforce: from another port it does not" counted raw udp $LAN4.9 66 $LAN4.2 68 eth0
 check "IPv6 enforce: DHCP's answer arrives" heard udp "$LL_LAN" 547 "$LL_ME" 546 eth0

@@ -136,8 +136,8 @@ cornerstones() { # WHEN
 	check "IPv6 $1: DHCP" wait_for 5 raw "$LL_ME" 546 "$LL_LAN" 547 eth0
 	check_not "IPv6 $1: not from another port" raw "$LL_ME" 545 "$LL_LAN" 547 eth0
 	check "IPv6 $1: neighbours are found" wait_for 5 nd
-	check "IPv6 $1: an MLD query is answered" wait_for 5 on lan "$RAW" listeners eth0
-	check "IPv4 $1: an IGMP query is answered" wait_for 5 on lan "$RAW" members eth0
+	check "IPv6 $1: an MLD query is answered" wait_for 5 on lan "$RAW" listeners eth0 "$LL_ME"
+	check "IPv4 $1: an IGMP query is answered" wait_for 5 on lan "$RAW" members eth0 "${ME[4]}"
 }
 cornerstones "with entries"
 for v in 4 6; do

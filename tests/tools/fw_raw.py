@@ -4,8 +4,8 @@
 
   fw_raw.py udp SOURCE SPORT DEST DPORT IFNAME       a datagram from a fixed port; 0 where it is answered
   fw_raw.py solicit SOURCE TARGET HOPLIMIT IFNAME    a neighbour solicitation; 0 where an advertisement comes
-  fw_raw.py listeners IFNAME                         an MLD general query; 0 where a report comes
-  fw_raw.py members IFNAME                           an IGMP general query; 0 where a report comes
+  fw_raw.py listeners IFNAME SOURCE                  an MLD general query; 0 where a report comes from there
+  fw_raw.py members IFNAME SOURCE                    an IGMP general query; 0 where a report comes from there
   fw_raw.py late PID_A PID_B A B PORT                A's UDP socket asks B and is closed; 0 where B's answer meets an ICMP error
   fw_raw.py related PID_A PID_B A B PORT COMMAND...  A's UDP socket (namespace of PID_A) sends to B (of PID_B); after COMMAND
                                                      B sends a port unreachable about it; 0 where A's socket hears of it
@@ -54,8 +54,8 @@ def udp(source, sport, dest, dport, ifname):
         return answered(s)
 
 
-def icmp6_heard(ifname, kinds, about=b""):
-    """A packet socket, and a function that waits for one of these ICMPv6 types from somebody else, with these bytes in it."""
+def icmp6_heard(ifname, kinds, about=b"", source=b""):
+    """A function that waits for one of these ICMPv6 types from somebody else, or that one, with these bytes in it."""
     s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x86DD))
     s.bind((ifname, 0x86DD))
 
@@ -68,7 +68,8 @@ def icmp6_heard(ifname, kinds, about=b""):
             except OSError:
                 return 1
             at = 40 + (8 if data[6] == 0 else 0)
-            if where[2] != socket.PACKET_OUTGOING and data[6] in (0, 58) and data[at] in kinds and about in data[at:]:
+            if where[2] != socket.PACKET_OUTGOING and data[6] in (0, 58) and data[at] in kinds \
+                    and about in data[at:] and source in (b"", data[8:24]):
                 return 0
         return 1
     return heard
@@ -87,8 +88,8 @@ def solicit(source, target, hop_limit, ifname):
         return heard()
 
 
-def listeners(ifname):
-    heard = icmp6_heard(ifname, (131, 143))
+def listeners(ifname, source):
+    heard = icmp6_heard(ifname, (131, 143), source=socket.inet_pton(socket.AF_INET6, source))
     with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as s:
         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 1)
         s.setsockopt(socket.IPPROTO_IPV6, IPV6_HOPOPTS, b"\x3a" + ROUTER_ALERT[1:])
@@ -97,7 +98,7 @@ def listeners(ifname):
         return heard()
 
 
-def members(ifname):
+def members(ifname, source):
     heard = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
     heard.bind((ifname, 0x0800))
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_IGMP) as s:
@@ -109,10 +110,10 @@ def members(ifname):
     while time.monotonic() < until:
         heard.settimeout(max(0.01, until - time.monotonic()))
         try:
-            data, where = heard.recvfrom(2000)
+            data = heard.recv(2000)
         except OSError:
             return 1
-        if where[2] != socket.PACKET_OUTGOING and data[9] == 2 and data[(data[0] & 15) * 4] in (0x16, 0x22):
+        if data[12:16] == socket.inet_aton(source) and data[9] == 2 and data[(data[0] & 15) * 4] in (0x16, 0x22):
             return 0
     return 1
 
