@@ -72,9 +72,12 @@ for mode in overlay enforce; do
 	check "$mode: and not what it does not allow" not from_container "${V4[web]}" 7001
 	check "$mode: the host's network is the host: what policy does not allow is denied" none_open web "${V4[db]}/tcp/8000" "${V6[db]}/tcp/8000"
 	check "$mode: from outside the published port works" wait_for 5 hears internet 192.0.2.31 8080 web1
+	check "$mode: from outside the published port works, IPv6" wait_for 5 hears internet 2001:db8::31 8080 web1
+	[[ $mode == enforce ]] || check "$mode: so does the other, IPv4 and IPv6" eval 'hears internet 192.0.2.31 8081 web2 && hears internet 2001:db8::31 8081 web2'
 	check "$mode: a container reaches the outside" from_container 192.0.2.99 7777
 done
 check "overlay left the rest alone, enforce serves what policy lists: no other published port" not hears internet 192.0.2.31 8081 web2
+check "nor over IPv6" not hears internet 2001:db8::31 8081 web2
 check "nor the host's network" none_open internet 192.0.2.31/tcp/8000 2001:db8::31/tcp/8000
 check "enforce: our flows and denies are as before" eval 'allowed && denied'
 

@@ -112,6 +112,21 @@ check "is true as well: the database can be reached, IPv4 and IPv6" wait_for 5 a
 check "and there is nothing to say" says_nothing
 check "what policy denies is denied" denied
 
+# ---- a drop of one family alone
+on db nft -f - <<'NFT'
+table ip6 six {
+	chain input {
+		type filter hook input priority filter; policy accept;
+		iifname "sortie0" tcp dport 5432 drop
+	}
+}
+NFT
+check "a drop of IPv6 alone is named" wait_for 5 says 'nftables ip6 six input \| tcp/5432 from the overlay, which policy allows \| nft insert rule ip6 six input iifname sortie0 accept'
+check "it is true: IPv6 is shut, IPv4 is not" eval 'all_are silent web "${V6[db]}/tcp/5432" && all_are open web "${V4[db]}/tcp/5432"'
+check "the line that it prints, run" obey "tcp/5432 from the overlay"
+check "is true as well: the database can be reached, IPv4 and IPv6" wait_for 5 allowed
+check "what policy denies is denied" denied
+
 # ---- a drop on the way to the hub itself
 answers() { at db status --json | grep -qE '"hub_answers": ?true'; }
 check "the hub answers" answers
