@@ -96,6 +96,34 @@ static void warn_of_foreign(const struct control *control, struct admin_status *
 			warn(status, sentence("%s", foreign_sentence(&findings[i], text)));
 }
 
+static void warn_of_no_relay(const struct control *control, struct admin_status *status)
+{
+	if (control->relay_error == -EPROTONOSUPPORT)
+		warn(status,
+		     sentence(
+			     "the relay's maps in %s are another version's: it goes on as it was told "
+			     "last, until leases end, and is told nothing more; run "
+			     "sortie-relay-load --unload, then load it again",
+			     control->options->bpffs_dir));
+	else
+		warn(status,
+		     sentence("no relay: sites reach the control plane but not each other; run "
+			      "sortie-relay-load and name its --bpffs folder"));
+}
+
+/* As it stands now, whatever the loader once said. */
+static void add_relay(const struct control *control, struct admin_status *status)
+{
+	const char *stands = "none";
+	struct err err = {0};
+
+	if (!control->relay)
+		warn_of_no_relay(control, status);
+	else if (relay_feed_check(control->relay, &stands, &err) < 0)
+		warn(status, sentence("relay: %s: run sortie-relay-load again", err.text));
+	snprintf(status->relay, sizeof(status->relay), "%s", stands);
+}
+
 static void status_call(struct admin_call *call, struct reply *reply)
 {
 	const struct control *control = call->control;
@@ -120,15 +148,11 @@ static void status_call(struct admin_call *call, struct reply *reply)
 	snprintf(status.boot_id, sizeof(status.boot_id), "%s", control->boot_id);
 	snprintf(status.interface, sizeof(status.interface), "%s", hub_ifname(control->hub));
 	snprintf(status.backend, sizeof(status.backend), "%s", hub_backend_name(control->hub));
-	snprintf(status.relay, sizeof(status.relay), "%s", relay_feed_attachment(control->relay));
 	count_members(control, &status);
 	if (control->root_online)
 		warn(&status, sentence("root key is online: no protection against this host"));
 	warn_of_policy(control, &status, call->now);
-	if (!control->relay)
-		warn(&status,
-		     sentence("no relay: sites reach the control plane but not each other; run "
-			      "sortie-relay-load and name its --bpffs folder"));
+	add_relay(control, &status);
 	if (control->audit_broken_at)
 		warn(&status, sentence("the audit log was changed: entry %" PRId64
 				       " does not follow from those before it",

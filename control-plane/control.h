@@ -58,7 +58,9 @@ struct control {
 	struct hub *hub;
 	uint16_t hub_port;
 	struct relay_feed *relay;
-	int relay_error;	    /* of the last try to open it: logged once */
+	int relay_error;	 /* of the last try to open it: logged once */
+	char relay_missing[160]; /* what was missing of it at the last look; "": nothing */
+	int64_t relay_checked_at;
 	struct relay_pin relay_pin; /* which maps those are */
 	char boot_id[33];
 	unsigned int boots; /* how often boot_id changed: polls that were kept before have news */

@@ -22,7 +22,7 @@
 
 #define TICK_US		UINT64_C(1000000)
 #define DOUBT_US	UINT64_C(250000) /* while some endpoint does not count yet */
-#define FILTER_SECONDS	5
+#define FILTER_SECONDS	5		 /* the hub's filter, the relay's attachment */
 #define SAVE_SECONDS	5
 #define CALLS_MAX	50 /* handshakes that the hub begins in one look */
 #define COMPARE_SECONDS 60
@@ -284,6 +284,10 @@ static void open_relay(struct control *control)
 		if (note_maps(control) < 0)
 			log_warning("relay: cannot store which maps those are; sites that are "
 				    "connected may take 15 s to find each other again");
+	} else if (r == -EPROTONOSUPPORT && r != control->relay_error) {
+		log_warning("relay: the maps in %s are another version's: run sortie-relay-load "
+			    "--unload, then load it again",
+			    control->options->bpffs_dir);
 	} else if (r != control->relay_error) {
 		log_warning("relay: nothing usable in %s: %s; sites cannot reach each other until "
 			    "sortie-relay-load has run",
@@ -337,6 +341,23 @@ static void end_rules(struct control *control, int64_t now)
 	control_news(control);
 }
 
+/* Other software flushes filters, too, and interfaces come and go. */
+static void check_relay(struct control *control, int64_t now)
+{
+	const char *stands;
+	struct err err = {0};
+	int r;
+
+	if (!control->relay ||
+	    (now >= control->relay_checked_at && now - control->relay_checked_at < FILTER_SECONDS))
+		return;
+	control->relay_checked_at = now;
+	r = relay_feed_check(control->relay, &stands, &err);
+	if (r < 0 && strcmp(err.text, control->relay_missing) != 0)
+		log_warning("relay: %s: run sortie-relay-load again", err.text);
+	(void)snprintf(control->relay_missing, sizeof(control->relay_missing), "%.159s", err.text);
+}
+
 void control_tend_relay(struct control *control)
 {
 	if (!control->options->bpffs_dir)
@@ -367,6 +388,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *data)
 	check_filter(control, now);
 	end_rules(control, now);
 	control_tend_relay(control);
+	check_relay(control, now);
 	save_endpoints(control, now);
 	return 0;
 }

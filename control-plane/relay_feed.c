@@ -69,6 +69,11 @@ const char *relay_feed_attachment(const struct relay_feed *feed)
 	return feed ? relay_attachment(feed->relay) : "none";
 }
 
+int relay_feed_check(const struct relay_feed *feed, const char **ret, struct err *err)
+{
+	return relay_check(feed->relay, ret, err);
+}
+
 void relay_feed_traffic(struct relay_feed *feed, uint32_t from, uint32_t to, uint64_t *ret_packets,
 			uint64_t *ret_bytes)
 {

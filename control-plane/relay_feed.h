@@ -29,3 +29,5 @@ void relay_feed_traffic(struct relay_feed *feed, uint32_t from, uint32_t to, uin
 			uint64_t *ret_bytes);
 /* As relay_attachment(): "xdp", "tc", ...; "none" for NULL. */
 const char *relay_feed_attachment(const struct relay_feed *feed);
+/* As relay_check(). */
+int relay_feed_check(const struct relay_feed *feed, const char **ret, struct err *err);

@@ -199,7 +199,53 @@ static int xdp_try(const char *dir, const char *name, const struct relay_interfa
 	return 0;
 }
 
+static bool xdp_stands(uint32_t index, enum relay_hook hook)
+{
+	uint32_t id = 0;
+	int flags = hook == RELAY_BY_XDP ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+	return bpf_xdp_query_id((int)index, flags, &id) == 0 && id != 0;
+}
+
+static bool filter_stands(uint32_t index, enum bpf_tc_attach_point point)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)index, .attach_point = point);
+	LIBBPF_OPTS(bpf_tc_opts, filter, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY);
+	return bpf_tc_query(&hook, &filter) == 0;
+}
+
+static int filters_check(const char *name, uint32_t index, struct err *err)
+{
+	static const struct {
+		enum bpf_tc_attach_point point;
+		const char *name;
+	} points[] = {{BPF_TC_INGRESS, "ingress"}, {BPF_TC_EGRESS, "egress"}};
+	for (size_t i = 0; i < ARRAY_SIZE(points); i++)
+		if (!filter_stands(index, points[i].point))
+			return err_code(err, -ENOENT,
+					"something took the relay's filter off %s (tc %s)", name,
+					points[i].name);
+	return 0;
+}
+
 /* ---- both ---- */
+
+int hook_check(struct relay_interface *interface, struct err *err)
+{
+	uint32_t index = interface->index;
+	char name[IF_NAMESIZE];
+	int r = if_indextoname(index, name)
+			? filters_check(name, index, err)
+			: err_code(err, -ENODEV, "interface %u, where the relay was, is gone",
+				   index);
+	if (r < 0) {
+		*interface = (struct relay_interface){0};
+		return r;
+	}
+	if (interface->hook == RELAY_BY_TC || xdp_stands(index, (enum relay_hook)interface->hook))
+		return 0;
+	interface->hook = RELAY_BY_TC;
+	return err_code(err, -ENOENT, "something took the relay's XDP program off %s", name);
+}
 
 int hook_attach(const char *dir, const char *name, const struct relay_interface *before,
 		const struct relay_interface *interface, const struct hook_programs *programs,

@@ -39,6 +39,11 @@ const char *hook_name(enum relay_hook hook);
 int hook_attach(const char *dir, const char *name, const struct relay_interface *before,
 		const struct relay_interface *interface, const struct hook_programs *programs,
 		enum hook_wish wish, struct hook_result *ret, struct err *err);
+/*
+ * Does it still stand as it says? -ENODEV (the interface is gone) or -ENOENT (it was taken off), and *interface is what is left:
+ * tc where XDP is missing, all zero where a filter is.
+ */
+int hook_check(struct relay_interface *interface, struct err *err);
 /* Also where the interface is gone, and what was attached with it. */
 void hook_detach(const char *dir, uint32_t index);
 /* Removes every link that is pinned in dir. */

@@ -19,6 +19,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "common/cleanup.h"
+#include "relay/layout.h"
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wcast-qual" /* generated code */
 #include "relay/relay.skel.h"
@@ -153,40 +154,6 @@ static void detach_others(const char *dir, const struct relay_layout *before,
 	}
 }
 
-/* Layout 1 had two words in front of plain indexes. From 2 on the interfaces keep their place. */
-static void layout_from_1(struct relay_layout *layout)
-{
-	uint32_t words[2 + RELAY_INTERFACES];
-	memcpy(words, layout, sizeof(words));
-	memset(layout, 0, sizeof(*layout));
-	layout->version = words[0];
-	for (size_t i = 0; i < RELAY_INTERFACES; i++)
-		layout->interfaces[i].index = words[2 + i];
-}
-
-/* -ENOENT where no complete set of pins is there. */
-static int layout_read(const char *dir, struct relay_layout *ret)
-{
-	uint32_t zero = 0;
-	_cleanup_(closep) int fd = pin_open(dir, "layout");
-	if (fd < 0)
-		return fd;
-	struct bpf_map_info info = {0};
-	uint32_t length = sizeof(info);
-	if (bpf_obj_get_info_by_fd(fd, &info, &length) < 0)
-		return -errno;
-	/* another version's entry may be larger; its first word is the version all the same */
-	char entry[4096] = {0};
-	if (info.value_size < sizeof(ret->version) || info.value_size > sizeof(entry))
-		return -EPROTO;
-	if (bpf_map_lookup_elem(fd, &zero, entry) < 0)
-		return -errno;
-	memcpy(ret, entry, sizeof(*ret));
-	if (ret->version == 1)
-		layout_from_1(ret);
-	return 0;
-}
-
 static int adopt(struct relay_bpf *bpf, const char *dir, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(map_names); i++) {
@@ -277,6 +244,26 @@ static int attach_all(struct relay_bpf *bpf, const struct relay_load *load,
 	return pin_programs(&programs, load->bpffs_dir, err);
 }
 
+/*
+ * A site that only listens teaches no other way than the one it had, and what is sent by an interface that is gone is lost. So
+ * who came by one that is not named any more is unknown until the next packet; budgets stay.
+ */
+static void paths_forget(struct relay_bpf *bpf, const struct relay_layout *now)
+{
+	int fd = bpf_map__fd(bpf->maps.paths);
+	for (uint32_t site = 1; site < RELAY_SITE_SLOTS; site++) {
+		struct relay_path path;
+		if (bpf_map_lookup_elem(fd, &site, &path) < 0 || path.interface == 0 ||
+		    interface_in(now, path.interface).index)
+			continue;
+		path.local = path.peer = (struct relay_endpoint){0};
+		path.interface = 0;
+		path.confirmed_ns = 0;
+		path.hop = (struct relay_hop){0};
+		bpf_map_update_elem(fd, &site, &path, BPF_ANY);
+	}
+}
+
 static int layout_write(struct relay_bpf *bpf, const struct relay_load *load,
 			const struct relay_layout *now, bool adopted, struct err *err)
 {
@@ -301,6 +288,8 @@ static int load_steps(const struct relay_load *load, const struct relay_layout *
 		r = pin_maps(bpf, load, err);
 	if (r == 0)
 		r = attach_all(bpf, load, before, now, ret, err);
+	if (r == 0 && ret->adopted)
+		paths_forget(bpf, now);
 	return r < 0 ? r : layout_write(bpf, load, now, ret->adopted, err);
 }
 

@@ -4,7 +4,8 @@
  *
  * Whatever changes here changes RELAY_LAYOUT, so that a loader never adopts pins it would misread. The loader writes
  * layout; the control plane config, endpoints, sites, candidates and pairs; the programs paths, handshakes, sessions
- * and answers (user space only creates and deletes their entries), so that no write of one undoes one of the other.
+ * and answers (user space only creates and deletes their entries, and the loader forgets paths by interfaces that it is
+ * not given any more), so that no write of one undoes one of the other.
  *
  * Numbers are in host order, addresses and ports in network order, times are CLOCK_BOOTTIME in ns. The host is
  * little endian, as the words of a WireGuard message are.

@@ -11,6 +11,8 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include "relay/hook.h"
+#include "relay/layout.h"
 #include "relay/mac1.h"
 #include "relay/maps.h"
 
@@ -71,20 +73,20 @@ static int open_maps(struct relay *relay, const char *dir)
 
 int relay_open(const char *bpffs_dir, struct relay **ret)
 {
-	struct relay_layout layout = {0};
-	uint32_t zero = 0;
+	struct relay_layout layout;
 	_cleanup_(relay_closep) struct relay *relay = calloc(1, sizeof(*relay));
 	if (!relay)
 		return -ENOMEM;
 	for (size_t i = 0; i < MAPS; i++)
 		relay->maps[i] = -1;
-	int r = open_maps(relay, bpffs_dir);
+	/* First: another version may have other maps. */
+	int r = layout_read(bpffs_dir, &layout);
+	if (r == 0 && layout.version != RELAY_LAYOUT)
+		r = -EPROTONOSUPPORT;
 	if (r == 0)
-		r = get(relay, MAP_LAYOUT, &zero, &layout);
+		r = open_maps(relay, bpffs_dir);
 	if (r < 0)
 		return r;
-	if (layout.version != RELAY_LAYOUT)
-		return -EPROTONOSUPPORT;
 	*ret = take_pointer(relay);
 	return 0;
 }
@@ -98,27 +100,47 @@ void relay_close(struct relay *relay)
 	free(relay);
 }
 
-/* Read each time: the loader may have run since. */
-const char *relay_attachment(const struct relay *relay)
+/* Of all interfaces together; hook_name() is static. */
+static const char *name_of_all(const struct relay_interface *interfaces)
 {
-	static const char *const names[] = {[RELAY_BY_TC] = "tc",
-					    [RELAY_BY_XDP] = "xdp",
-					    [RELAY_BY_XDP_GENERIC] = "xdp-generic"};
-	struct relay_layout layout = {0};
 	const char *found = NULL;
-	uint32_t zero = 0;
-	if (get(relay, MAP_LAYOUT, &zero, &layout) < 0)
-		return "unknown";
 	for (size_t i = 0; i < RELAY_INTERFACES; i++) {
-		uint32_t hook = layout.interfaces[i].hook;
-		const char *name = hook < ARRAY_SIZE(names) ? names[hook] : "unknown";
-		if (layout.interfaces[i].index == 0)
+		const char *name = hook_name((enum relay_hook)interfaces[i].hook);
+		if (interfaces[i].index == 0)
 			continue;
-		if (found && found != name)
+		if (found && strcmp(found, name) != 0)
 			return "mixed";
 		found = name;
 	}
 	return found ? found : "none";
+}
+
+/* Read each time: the loader may have run since. */
+const char *relay_attachment(const struct relay *relay)
+{
+	struct relay_layout layout = {0};
+	uint32_t zero = 0;
+	return get(relay, MAP_LAYOUT, &zero, &layout) < 0 ? "unknown"
+							  : name_of_all(layout.interfaces);
+}
+
+int relay_check(const struct relay *relay, const char **ret, struct err *err)
+{
+	struct relay_layout layout = {0};
+	uint32_t zero = 0;
+	int result = 0, r = get(relay, MAP_LAYOUT, &zero, &layout);
+	if (r < 0)
+		return err_code(err, r, "reading the relay's map \"layout\": %s", strerror(-r));
+	for (size_t i = 0; i < RELAY_INTERFACES; i++) {
+		struct err own = {0};
+		r = layout.interfaces[i].index ? hook_check(&layout.interfaces[i], &own) : 0;
+		if (r < 0 && result == 0) {
+			result = r;
+			*err = own;
+		}
+	}
+	*ret = name_of_all(layout.interfaces);
+	return result;
 }
 
 static bool site_valid(uint32_t site)

@@ -16,6 +16,7 @@
 #include "common/addr.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/err.h"
 #include "common/key.h"
 
 #define RELAY_SITES_MAX	     4096
@@ -72,3 +73,9 @@ int relay_pair_traffic(struct relay *relay, uint32_t from, uint32_t to, uint64_t
 		       uint64_t *ret_bytes);
 /* What the loader attached: "xdp", "xdp-generic", "tc"; "mixed" where interfaces differ, "none" without any. Static. */
 const char *relay_attachment(const struct relay *relay);
+/*
+ * Does it still stand? An interface that vanished has taken it along, other software may have taken it off. *ret is what
+ * stands, in the words above. -ENODEV or -ENOENT where that is less than what was attached, with the first thing that is missing
+ * in err. In the namespace of the interfaces; needs no capability.
+ */
+int relay_check(const struct relay *relay, const char **ret, struct err *err);

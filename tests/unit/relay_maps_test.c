@@ -70,6 +70,79 @@ static void test_second_load_adopts(void **unused)
 	assert_string_equal(relay_attachment(relay), "tc");
 }
 
+static struct relay_path path_of(uint32_t site)
+{
+	_cleanup_(closep) int fd = bpf_obj_get(BED_DIR "/paths");
+	struct relay_path path;
+	assert_int_equal(bpf_map_lookup_elem(fd, &site, &path), 0);
+	return path;
+}
+
+/* Who came by an interface that is not named any more is shown another way; the others keep theirs. */
+static void test_interface_gone(void **unused)
+{
+	struct err err;
+	bool adopted;
+	if (!permitted)
+		skip();
+	_cleanup_(closep) int fd = bpf_obj_get(BED_DIR "/paths");
+	for (uint32_t site = 1; site <= 2; site++) {
+		struct relay_path path = {.local = {.port = htons(BED_PORT), .family = RELAY_IPV6},
+					  .interface = site == 1 ? bed_interface : 7777,
+					  .confirmed_ns = 1,
+					  .hop = {.learnt_ns = 1},
+					  .tests_ns = 1,
+					  .target_ns = 2};
+		site_up(site);
+		assert_int_equal(bpf_map_update_elem(fd, &site, &path, BPF_ANY), 0);
+	}
+	assert_int_equal(bed_load(0, &adopted, &err), 0);
+	assert_true(adopted);
+	assert_int_equal(path_of(1).interface, bed_interface);
+	assert_int_equal(path_of(1).local.family, RELAY_IPV6);
+	assert_int_equal(path_of(2).interface, 0);
+	assert_int_equal(path_of(2).local.family, RELAY_NO_FAMILY);
+	assert_int_equal(path_of(2).confirmed_ns, 0);
+	assert_int_equal(path_of(2).hop.learnt_ns, 0);
+	assert_int_equal(path_of(2).target_ns, 2);
+}
+
+/* The layout of a later version may be longer, and an earlier one may lack maps: neither is read as ours. */
+static void test_open_reads_the_version_first(void **unused)
+{
+	char entry[sizeof(struct relay_layout) * 2] = {RELAY_LAYOUT + 1};
+	struct relay *other = NULL;
+	uint32_t zero = 0;
+	if (!permitted)
+		skip();
+	_cleanup_(closep) int longer =
+		bpf_map_create(BPF_MAP_TYPE_ARRAY, "layout", 4, sizeof(entry), 1, NULL);
+	assert_true(longer >= 0);
+	assert_int_equal(bpf_map_update_elem(longer, &zero, entry, BPF_ANY), 0);
+	assert_int_equal(unlink(BED_DIR "/layout"), 0);
+	assert_int_equal(bpf_obj_pin(longer, BED_DIR "/layout"), 0);
+	assert_int_equal(relay_open(BED_DIR, &other), -EPROTONOSUPPORT);
+	assert_int_equal(unlink(BED_DIR "/answers"), 0);
+	assert_int_equal(relay_open(BED_DIR, &other), -EPROTONOSUPPORT);
+	assert_null(other);
+}
+
+/* What stands is said whoever took it off; the interface itself is the namespace tests' affair. */
+static void test_check(void **unused)
+{
+	const char *stands = NULL;
+	struct err err = {0};
+	if (!permitted)
+		skip();
+	assert_int_equal(relay_check(relay, &stands, &err), 0);
+	assert_string_equal(stands, "tc");
+	assert_int_equal(system("tc filter del dev " BED_IF " egress"), 0);
+	assert_int_equal(relay_check(relay, &stands, &err), -ENOENT);
+	assert_string_equal(stands, "none");
+	assert_non_null(strstr(err.text, BED_IF));
+	assert_string_equal(relay_attachment(relay), "tc");
+}
+
 static void test_other_layout_is_refused(void **unused)
 {
 	struct err err;
@@ -320,6 +393,9 @@ int main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, each_start, each_stop)
 	const struct CMUnitTest tests[] = {
 		EACH(test_second_load_adopts),
+		EACH(test_interface_gone),
+		EACH(test_open_reads_the_version_first),
+		EACH(test_check),
 		EACH(test_other_layout_is_refused),
 		EACH(test_pins_of_layout_1),
 		EACH(test_leftovers_are_not_adopted),
