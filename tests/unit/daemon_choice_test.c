@@ -24,11 +24,13 @@ static struct endpoint endpoint_of(char letter)
 
 static char letter_of(const struct endpoint *endpoint)
 {
-	for (char letter = 'a'; letter <= 'd'; letter++) {
-		struct endpoint is = endpoint_of(letter);
+	static const char letters[] = "abcd";
+
+	for (size_t i = 0; letters[i]; i++) {
+		struct endpoint is = endpoint_of(letters[i]);
 
 		if (endpoint_equal(endpoint, &is))
-			return letter;
+			return letters[i];
 	}
 	return '?';
 }
