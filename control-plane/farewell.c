@@ -68,6 +68,7 @@ void farewell_forget_all(struct control *control)
 		struct farewell *farewell = control->farewells;
 
 		control->farewells = farewell->next;
+		control_remove_peer(control, &farewell->k4);
 		farewell_free(farewell);
 	}
 }

@@ -14,5 +14,5 @@ struct farewell;
 
 /* True: the hub's peer is taken away in a moment, and admin_on_cut() says when. False: nothing was done. */
 bool farewell_begin(struct control *control, struct member *member, const char *tombstone);
-/* The program ends. */
+/* The program ends, and goes without the moment. */
 void farewell_forget_all(struct control *control);
