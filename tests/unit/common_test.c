@@ -23,6 +23,7 @@
 #include "common/file.h"
 #include "common/identity.h"
 #include "common/key.h"
+#include "common/log.h"
 
 static void test_prefixes(void **state)
 {
@@ -443,6 +444,47 @@ static void test_files_beside(void **state)
 	assert_int_equal(file_write(path, "two", 3, 0600), -ENOENT);
 }
 
+/* The mode that was asked for, whatever the umask: not wider, and not narrower, as names are for everybody. */
+static void test_file_modes(void **state)
+{
+	static const mode_t modes[] = {0600, 0644, 0640}, masks[] = {0, 077};
+	char path[] = "/tmp/sortie-mode-XXXXXX";
+	struct stat st;
+	int fd = mkstemp(path);
+	mode_t before = umask(0);
+
+	assert_true(fd >= 0);
+	close(fd);
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(masks); j++) {
+			(void)umask(masks[j]);
+			assert_int_equal(file_write(path, "x", 1, modes[i]), 0);
+			assert_int_equal(stat(path, &st), 0);
+			assert_int_equal(st.st_mode & 07777, modes[i]);
+		}
+	(void)umask(before);
+	assert_int_equal(unlink(path), 0);
+}
+
+/* One message is one line and moves no cursor, whatever somebody else's text is in it. */
+static void test_log_is_one_line(void **state)
+{
+	char path[] = "/tmp/sortie-log-XXXXXX", text[2048] = "";
+	int fd = mkstemp(path), before = dup(STDERR_FILENO);
+
+	assert_true(fd >= 0 && before >= 0);
+	(void)unsetenv("JOURNAL_STREAM");
+	log_init("test", LOG_LEVEL_INFO);
+	assert_true(dup2(fd, STDERR_FILENO) >= 0);
+	log_warning("%s", "a\nforged: line\r\x1b[2J\tb\x7f");
+	assert_true(dup2(before, STDERR_FILENO) >= 0);
+	assert_true(pread(fd, text, sizeof(text) - 1, 0) > 0);
+	assert_string_equal(text, "test: a?forged: line??[2J?b?\n");
+	close(fd);
+	close(before);
+	assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +500,8 @@ int main(void)
 		cmocka_unit_test(test_errors_are_printable),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_files_beside),
+		cmocka_unit_test(test_file_modes),
+		cmocka_unit_test(test_log_is_one_line),
 	};
 	return cmocka_run_group_tests_name("common", tests, NULL, NULL);
 }

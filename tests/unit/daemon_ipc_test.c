@@ -171,6 +171,34 @@ static void test_limits(void **state)
 	assert_int_equal(ipc_encode(&message, &frame, &length), -EMSGSIZE);
 }
 
+/* A text that is longer than its own limit, in a frame that is not. */
+static void test_text_limits(void **state)
+{
+	char host[300], method[40];
+	struct ipc_message resolve = {.type = IPC_RESOLVE, .resolve = {host, 1}}, back;
+	struct ipc_message local = {.type = IPC_LOCAL_REQUEST,
+				    .local_request = {.method = method, .path = "/", .query = ""}};
+
+	memset(host, 'a', sizeof(host));
+	memset(method, 'G', sizeof(method));
+	for (int too_long = 0; too_long < 2; too_long++) {
+		uint8_t *frame = NULL;
+		size_t length;
+		int expected = too_long ? -EBADMSG : 0;
+
+		host[IPC_HOST_MAX - 1 + too_long] = '\0';
+		assert_int_equal(ipc_encode(&resolve, &frame, &length), 0);
+		assert_int_equal(ipc_decode(frame, length, &back), expected);
+		free(frame);
+		method[15 + too_long] = '\0';
+		assert_int_equal(ipc_encode(&local, &frame, &length), 0);
+		assert_int_equal(ipc_decode(frame, length, &back), expected);
+		free(frame);
+		host[IPC_HOST_MAX - 1] = 'a';
+		method[15] = 'G';
+	}
+}
+
 /* ---- the channel ---- */
 
 struct heard {
@@ -323,11 +351,12 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_content),
-		cmocka_unit_test(test_sender),	       cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_limits),	       cmocka_unit_test(test_split_frames),
-		cmocka_unit_test(test_garbage_closes), cmocka_unit_test(test_end_closes),
-		cmocka_unit_test(test_no_reader),      cmocka_unit_test(test_large),
+		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_content),
+		cmocka_unit_test(test_sender),	     cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_text_limits),  cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_split_frames), cmocka_unit_test(test_garbage_closes),
+		cmocka_unit_test(test_end_closes),   cmocka_unit_test(test_no_reader),
+		cmocka_unit_test(test_large),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
