@@ -228,6 +228,8 @@ void verify_done(struct agent *agent);
 
 /* ---- hubs.c ---- */
 void hubs_resolve(struct agent *agent);	 /* asks for all; agent_on_hubs() when done */
+/* Until that is done: this one first, then those that a former run has left in guard.txt. */
+void hubs_adopt(struct agent *agent, const struct endpoint *first);
 void hubs_load(struct agent *agent);	 /* where the hub answered before this start */
 void hubs_next(struct agent *agent);	 /* it does not: choice.at is the next to be tried */
 void hubs_answered(struct agent *agent); /* it does: everybody moves there, and the disk knows */

@@ -17,7 +17,7 @@ struct kernel;
 
 struct kernel_options {
 	enum wg_backend backend;
-	bool plain_table; /* do not own the table, also where the kernel could: for tests of repairs */
+	bool plain_table; /* do not own the table, also where the kernel could: for tests of repairs, and who only looks */
 	const char *hosts_path; /* borrowed for the life of the kernel; NULL: no hosts file */
 };
 

@@ -206,13 +206,13 @@ static int carry_out(struct agent *agent, const struct desired *desired, const s
  */
 static bool adopt_hub(struct agent *agent, const struct wg_device *device)
 {
-	struct choice *choice = &agent->hubs.choice;
+	const struct choice *choice = &agent->hubs.choice;
 	const struct wg_peer *hub =
 		device ? wg_find_peer(device, &trust_root(agent->trust)->hub_key) : NULL;
 
 	if (choice->n > 0 || !hub || !addr_is_set(&hub->endpoint.addr))
 		return false;
-	choice_set(choice, addr_is_set(&choice->good.addr) ? &choice->good : &hub->endpoint, 1);
+	hubs_adopt(agent, addr_is_set(&choice->good.addr) ? &choice->good : &hub->endpoint);
 	return true;
 }
 

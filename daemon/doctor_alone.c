@@ -156,7 +156,8 @@ static void open_state(struct doctor *doctor)
 static void open_all(struct doctor *doctor)
 {
 	struct agent *agent = doctor->agent;
-	const struct kernel_options options = {.backend = agent->options.backend};
+	const struct kernel_options options = {.backend = agent->options.backend,
+					       .plain_table = true}; /* it takes nothing over */
 	struct err err = {0};
 
 	check_agent(doctor);

@@ -4,8 +4,11 @@
  * after the other. Order is kept, so that the first text is the first choice until the hub has answered elsewhere; where it
  * answered last is on disk, because a start must not begin with endpoints that were dead a moment ago.
  */
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/agent.h"
+#include "firewall/guard.h"
+#include <errno.h>
 #include <string.h>
 
 static const char *text_of(const struct agent *agent, size_t index)
@@ -32,6 +35,33 @@ static void add_found(struct agent_hubs *hubs, const struct endpoint *endpoint)
 			return;
 	if (hubs->n_found < CHOICE_MAX)
 		hubs->found[hubs->n_found++] = *endpoint;
+}
+
+/* A name may take its time to resolve: until then its former endpoints stand for it, or a start would shut them out. */
+static int read_former(const struct agent *agent, struct guard *ret)
+{
+	_cleanup_(freep) char *text = NULL;
+	struct err err = {0};
+	size_t length = 0;
+	int r = state_has(agent->state, STATE_GUARD) ? 0 : -ENOENT;
+
+	if (r == 0)
+		r = state_load(agent->state, STATE_GUARD, &text, &length, &err);
+	return r < 0 ? r : guard_parse(text, ret, &err);
+}
+
+void hubs_adopt(struct agent *agent, const struct endpoint *first)
+{
+	struct endpoint list[CHOICE_MAX] = {*first};
+	struct guard guard = {0};
+	size_t n = 1;
+
+	if (read_former(agent, &guard) == 0)
+		for (size_t i = 0; i < guard.desired.n_hubs && n < CHOICE_MAX; i++)
+			if (!endpoint_equal(&guard.hubs[i], first))
+				list[n++] = guard.hubs[i];
+	choice_set(&agent->hubs.choice, list, n);
+	guard_done(&guard);
 }
 
 static void finish(struct agent *agent)

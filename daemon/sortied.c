@@ -272,10 +272,11 @@ static int start_child(struct agent *agent, const struct sandbox_user *user, str
 
 static int open_kernel(struct agent *agent, struct err *err)
 {
-	const struct kernel_options options = {.backend = agent->options.backend,
-					       .plain_table =
-						       getenv("SORTIE_TEST_PLAIN_TABLE") != NULL,
-					       .hosts_path = agent->options.hosts};
+	const struct kernel_options options = {
+		.backend = agent->options.backend,
+		/* taking a table over is no step of a plan */
+		.plain_table = agent->options.plan || getenv("SORTIE_TEST_PLAIN_TABLE") != NULL,
+		.hosts_path = agent->options.hosts};
 	int r = make_folder_of(agent->options.hosts, err);
 
 	return r < 0 ? r : kernel_open(&options, &agent->kernel, err);

@@ -141,11 +141,27 @@ round() { # WHEN UNPAIRED UNRIGHT UNSERVED ASKED-OUT CONTAINER-OUT PUBLISHED LAN
 	CASES
 	as GOOD
 }
+on lan nft -f - <<NFT
+table inet wire {
+	counter overlay { }
+	chain seen {
+		type filter hook prerouting priority -300;
+		ip daddr $OVERLAY4 tcp dport 5432 counter name overlay
+		ip6 daddr $OVERLAY6 tcp dport 5432 counter name overlay
+	}
+}
+NFT
+in_the_clear() { on lan nft list counter inet wire overlay | sed -n 's/.*packets \([0-9]*\).*/\1/p'; }
 plaintext() { # WHEN HOST-OUT CONTAINER-OUT
+	local seen
+	seen=$(in_the_clear)
 	on me ip link set sortie0 down
 	expect me "$1" <<<"$2 $GOOD4 $GOOD6 tcp/5432 the host to a peer while sortie0 is down"
 	expect box "$1" <<<"$3 $GOOD4 $GOOD6 tcp/5432 a container to a peer while sortie0 is down"
 	expect me "$1" <<<"$3 198.18.0.1 fd00:18::1 tcp/5432 the host to what somebody translates to a peer while sortie0 is down"
+	if [[ $3 == closed ]]; then check "$1: the wire saw nothing of it" test "$(in_the_clear)" -eq "$seen"; else
+		check "$1: the wire saw it" test "$(in_the_clear)" -gt "$seen"
+	fi
 	routes_up
 }
 

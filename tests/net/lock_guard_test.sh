@@ -165,6 +165,9 @@ check "alive: the guard leaves that to the agent" eval 'up && [[ ! -s $T/watch.l
 stop_agent KILL
 sleep 2.5
 check "dead: a table that stands is enough" eval 'up && works && [[ ! -s $T/watch.log ]]'
+alone() { on db "$B/sortied" "$@" --state "$T/db" --socket "$T/db.sock" --hosts "$T/db.hosts"; }
+check "dead: an ownerless table that is as it should be needs no step: sortied --plan" alone --plan
+check "dead: sortied --doctor says so as well" eval 'alone --doctor | grep -q "^ok *kernel "'
 start=$(now)
 on db nft flush ruleset
 check "dead: without the table the interface goes down" wait_for 5 down
