@@ -277,7 +277,8 @@ void doctor_check_interface(struct doctor *doctor)
 	r = kernel_link(agent->kernel, name, &link);
 	if (agent->phase != AGENT_ENROLLED && r == 0)
 		doctor_say(doctor, DOCTOR_FAIL,
-			   "remove it, or start sortied with another --interface",
+			   "start sortied with another --interface (a hub on this host needs the "
+			   "one that is there), or remove what nobody uses",
 			   "%s exists already: enrolment would be refused", name);
 	else if (agent->phase != AGENT_ENROLLED)
 		doctor_say(doctor, DOCTOR_OK, NULL, "the name %s is free", name);

@@ -80,6 +80,9 @@ learns() { # NAME HOST LEVEL CHECK PATTERN
 finds "a host that is not enrolled" web fail state "not enrolled: .*sortie enroll --token"
 check "doctor: the kernel takes the rules, also where none stand" says ok nftables "the kernel takes"
 check "doctor: and trying left nothing" test -z "$(on web nft list tables)"
+on web ip link add sortie0 type bridge
+finds "the interface's name is taken, perhaps by a hub" web fail interface "sortie0 exists already.*another --interface .a hub on this host needs"
+on web ip link del sortie0
 refused "doctor: no agent: one line, and what to do instead" 1 "no agent answers at .*sortied --doctor" "$B/sortie" --socket "$T/none.sock" doctor
 
 check "web enrolled" enroll site-a/web role=web
