@@ -115,9 +115,13 @@ static int push_site(struct relay_feed *feed, const struct member *member, int64
 
 	*ret_changed = !site->set || site->lease_not_after != member->row.lease_not_after;
 	if (*ret_changed || rotated) {
-		r = relay_site_set(feed->relay, member->row.site, &member->row.k4,
-				   rotated ? &site->key : NULL,
-				   expiry(member->row.lease_not_after, now));
+		struct mono until = expiry(member->row.lease_not_after, now);
+
+		/* A restart in the midst of a rotation: those who have not heard of the new key still use the old one. */
+		r = site->set ? relay_site_set(feed->relay, member->row.site, &member->row.k4,
+					       rotated ? &site->key : NULL, until)
+			      : relay_site_adopt(feed->relay, member->row.site, &member->row.k4,
+						 until);
 		if (r < 0)
 			return r;
 		site->set = true;

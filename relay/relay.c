@@ -199,6 +199,12 @@ static int forget_endpoint(struct relay *relay, uint32_t site,
 	return forget(relay, MAP_ENDPOINTS, endpoint);
 }
 
+static int put_site(struct relay *relay, uint32_t id, const struct relay_site *site)
+{
+	int r = put(relay, MAP_SITES, &id, site);
+	return r < 0 || !site->endpoint.family ? r : put_owner(relay, id, site);
+}
+
 int relay_site_set(struct relay *relay, uint32_t site, const struct key *public_key,
 		   const struct key *previous_key, struct mono expires)
 {
@@ -214,10 +220,29 @@ int relay_site_set(struct relay *relay, uint32_t site, const struct key *public_
 	memset(&entry.mac1[1], 0, sizeof(entry.mac1[1]));
 	if (previous_key)
 		mac1_state(previous_key, &entry.mac1[1]);
-	r = put(relay, MAP_SITES, &site, &entry);
-	if (r < 0 || !entry.endpoint.family)
+	return put_site(relay, site, &entry);
+}
+
+int relay_site_adopt(struct relay *relay, uint32_t site, const struct key *public_key,
+		     struct mono expires)
+{
+	struct relay_site entry = {0};
+	struct relay_mac1 mac1;
+	if (!site_valid(site))
+		return -EINVAL;
+	int r = get_site(relay, site, &entry);
+	if (r == -ENOENT)
+		return relay_site_set(relay, site, public_key, NULL, expires);
+	if (r < 0)
 		return r;
-	return put_owner(relay, site, &entry);
+	entry.expires_ns = to_ns(expires);
+	mac1_state(public_key, &mac1);
+	if (memcmp(&mac1, &entry.mac1[0], sizeof(mac1)) != 0) {
+		entry.mac1[1] = entry.mac1[0];
+		entry.mac1[0] = mac1;
+		entry.states = 2;
+	}
+	return put_site(relay, site, &entry);
 }
 
 /* 0 where the endpoint is free: nobody's, this site's, or left over from a site that is gone, moved or expired. */

@@ -36,6 +36,12 @@ int relay_set_hub(struct relay *relay, const struct key *public_key, uint16_t po
 int relay_site_set(struct relay *relay, uint32_t site, const struct key *public_key,
 		   const struct key *previous_key, struct mono expires);
 /*
+ * The same by a process that has just begun and does not know what went before: the key in the maps is the previous one where it
+ * is another, and a previous one that stands beside the key stays.
+ */
+int relay_site_adopt(struct relay *relay, uint32_t site, const struct key *public_key,
+		     struct mono expires);
+/*
  * Only after that site's own handshake with the hub has advanced. Another site's endpoint is never taken over:
  * -EADDRINUSE while that site lives. NULL forgets the endpoint (two sites that swapped theirs: both first forget).
  * -ENOENT where the site is not set.

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <sys/wait.h>
+#include "relay/mac1.h"
 #include "tests/unit/relay_bed.h"
 
 #define NOBODY 65534
@@ -105,6 +106,47 @@ static void test_interface_gone(void **unused)
 	assert_int_equal(path_of(2).confirmed_ns, 0);
 	assert_int_equal(path_of(2).hop.learnt_ns, 0);
 	assert_int_equal(path_of(2).target_ns, 2);
+}
+
+static void assert_keys(uint32_t site, uint32_t key, uint32_t previous)
+{
+	_cleanup_(closep) int fd = bpf_obj_get(BED_DIR "/sites");
+	struct relay_site entry;
+	struct relay_mac1 mac1;
+	struct key public_key = bed_key(key), previous_key = bed_key(previous);
+	assert_int_equal(bpf_map_lookup_elem(fd, &site, &entry), 0);
+	assert_int_equal(entry.states, previous ? 2 : 1);
+	mac1_state(&public_key, &mac1);
+	assert_memory_equal(&entry.mac1[0], &mac1, sizeof(mac1));
+	mac1_state(&previous_key, &mac1);
+	if (previous)
+		assert_memory_equal(&entry.mac1[1], &mac1, sizeof(mac1));
+}
+
+/* Whoever begins does not know the previous keys: the maps do. */
+static void test_adopted_sites(void **unused)
+{
+	struct key old = bed_key(1), next = bed_key(11), later = bed_key(21);
+	struct endpoint endpoint = bed_endpoint(false, 1);
+	if (!permitted)
+		skip();
+	assert_int_equal(relay_site_adopt(relay, 1, &old, BED_ALWAYS), 0);
+	assert_keys(1, 1, 0);
+	assert_int_equal(relay_site_endpoint(relay, 1, &endpoint), 0);
+	assert_int_equal(relay_site_adopt(relay, 1, &old, BED_ALWAYS), 0);
+	assert_keys(1, 1, 0);
+	assert_int_equal(relay_site_adopt(relay, 1, &next, BED_ALWAYS), 0);
+	assert_keys(1, 11, 1);
+	assert_int_equal(relay_site_adopt(relay, 1, &next, BED_ALWAYS), 0);
+	assert_keys(1, 11, 1);
+	assert_int_equal(relay_site_adopt(relay, 1, &later, BED_ALWAYS), 0);
+	assert_keys(1, 21, 11);
+	assert_int_equal(owner_of(&endpoint), 1);
+	assert_int_equal(relay_site_set(relay, 1, &later, NULL, BED_ALWAYS), 0);
+	assert_keys(1, 21, 0);
+	assert_int_equal(relay_site_remove(relay, 1), 0);
+	assert_int_equal(relay_site_adopt(relay, 1, &next, BED_ALWAYS), 0);
+	assert_keys(1, 11, 0);
 }
 
 /* The layout of a later version may be longer, and an earlier one may lack maps: neither is read as ours. */
@@ -393,6 +435,7 @@ int main(void)
 #define EACH(test) cmocka_unit_test_setup_teardown(test, each_start, each_stop)
 	const struct CMUnitTest tests[] = {
 		EACH(test_second_load_adopts),
+		EACH(test_adopted_sites),
 		EACH(test_interface_gone),
 		EACH(test_open_reads_the_version_first),
 		EACH(test_check),
