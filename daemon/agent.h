@@ -227,7 +227,7 @@ void verify_after_own(struct agent *agent);
 void verify_done(struct agent *agent);
 
 /* ---- hubs.c ---- */
-void hubs_resolve(struct agent *agent);	 /* asks for all; agent_on_hubs() when done */
+void hubs_resolve(struct agent *agent); /* asks for all; agent_on_hubs() when done */
 /* Until that is done: this one first, then those that a former run has left in guard.txt. */
 void hubs_adopt(struct agent *agent, const struct endpoint *first);
 void hubs_load(struct agent *agent);	 /* where the hub answered before this start */
