@@ -5,7 +5,7 @@
 #
 #   KERNELS           default "6.1 6.12"
 #   VM_TESTS          tagged (default): those with the line "# kernel: yes"; or all
-#   VM_TIMEOUT        seconds a kernel, 480 x TEST_SCALE
+#   VM_TIMEOUT        seconds a kernel, 720 x TEST_SCALE
 #   VM_TEST_TIMEOUT   seconds a script, 240 x TEST_SCALE
 #   VM_JOBS           how many VMs at a time, default one a processor
 set -u
@@ -58,7 +58,7 @@ script_for() { # what runs inside
 
 run_kernel() { # VERSION: writes $work/VERSION.out
 	script_for >"$work/$1.sh"
-	exec timeout --kill-after=5 "${VM_TIMEOUT:-$((480 * TEST_SCALE))}" "$here/run" "$1" "$work/$1.sh" >"$work/$1.out" 2>&1
+	exec timeout --kill-after=5 "${VM_TIMEOUT:-$((720 * TEST_SCALE))}" "$here/run" "$1" "$work/$1.sh" >"$work/$1.out" 2>&1
 }
 
 judge() { # VERSION
