@@ -68,6 +68,16 @@ start "with --group"
 check "--group: the socket is that group's" test "$(stat -c %a:%G "$T/a.sock")" = 660:nogroup
 check "--group: a member asks" as nogroup status
 check "--group: and for flows" as nogroup flows
+# The CLI signs with operators' keys: no core file, and nothing of it for others of the same user.
+nsenter -t "${PIDS[a]}" -n -m -- setpriv --reuid 4711 --regid nogroup --clear-groups "$T/cli" --socket "$T/a.sock" flows --follow >/dev/null 2>&1 &
+FOLLOWER=$!
+wait_for 10 grep -q '^cli$' "/proc/$FOLLOWER/comm"
+no_cores() { grep -qE '^Max core file size +0 +0' "/proc/$FOLLOWER/limits"; }
+check "the CLI leaves no core file" wait_for 5 no_cores
+if [[ -z ${SAN:-} ]]; then # the leak check has to look into its own process
+	check "and its memory is nobody's to read" wait_for 5 test "$(stat -c %u "/proc/$FOLLOWER/mem")" = 0
+fi
+kill "$FOLLOWER"
 for c in "doctor" "up" "down" "mode enforce" "confirm" "leave" "leave --force"; do
 	# shellcheck disable=SC2086 # words
 	check "--group: a member may not: $c" exits 1 "only root may do this" as nogroup $c
