@@ -34,18 +34,19 @@ def run(out, address, size=32):
         total = (total >> 16) + (total & 0xFFFF)
         return ~(total + (total >> 16)) & 0xFFFF
 
-    def take(timeout):
+    def take(timeout):  # false: nothing came
         if not select.select([sock], [], [], max(0, timeout))[0]:
-            return
+            return False
         try:
             data = sock.recv(2048)
         except OSError:
-            return
+            return True
         data = data if v6 else data[(data[0] & 15) * 4:]
         kind, _, _, got, number = struct.unpack("!BBHHH", data[:8])
         full = struct.unpack("!I", data[8:12])[0] if len(data) >= 12 else 0
         if kind == reply and got == ident and full not in answered and full & 0xFFFF == number:
             answered[full] = time.time()
+        return True
 
     open(out, "w").close()
     begin = time.monotonic()
@@ -59,6 +60,8 @@ def run(out, address, size=32):
         try:
             sock.sendto(head + body, (address, 0))
         except OSError:
+            pass
+        while take(0):  # also where we are late: answers that nobody reads would count as lost
             pass
         while going and (left := begin + len(sent) * PERIOD - time.monotonic()) > 0:
             take(left)
