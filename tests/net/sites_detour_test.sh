@@ -30,8 +30,8 @@ hub_is() { # HOST WHAT: of the hub's peer, as "wg show" names it
 	on "$1" wg show sortie0 "$2" | awk -v key="$HUB_KEY" '$1 == key {print $2}'
 }
 kept_in_detour() { # HOST: the agent stands still while the hub's peer speaks to the second port; one examination after the other
-	local h=$1 n
-	for n in {1..8}; do
+	local h=$1
+	for _ in {1..8}; do
 		at "$h" doctor >"$T/doctor.$h" 2>&1 &
 		DOCTOR=$!
 		# shellcheck disable=SC2016 # expanded inside
