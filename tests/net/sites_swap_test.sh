@@ -103,7 +103,7 @@ for pair in "web db" "db web" "w6 d6" "d6 w6"; do
 done
 
 # ---- what is for one of two arrives there, and not where it was before
-for h in $SITES; do listen wire $h eth0 "udp port $HUB_PORT"; done
+for h in $SITES; do listen wire $h eth0 "udp port $HUB_PORT or udp port 443"; done
 for h in db d6; do
 	on monitor ping -q -c 50 -i 0.01 "${V4[$h]}" >/dev/null
 	on monitor ping -q -c 50 -i 0.01 "${V6[$h]}" >/dev/null
