@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "control-plane/store_audit.h"
 #include "control-plane/store_token.h"
+#include "relay/relay.h"
 
 /* ---- status ---- */
 
@@ -111,8 +112,27 @@ static void warn_of_no_relay(const struct control *control, struct admin_status 
 			      "sortie-relay-load and name its --bpffs folder"));
 }
 
+/* One line whatever the number: where everybody is paired with everybody, all are full. */
+static void warn_of_full(const struct control *control, struct admin_status *status, int64_t now)
+{
+	const struct member *member = NULL;
+	size_t unpaired = 0;
+	size_t n = relay_feed_full(control->relay, &control->inventory, now, &member, &unpaired);
+	char others[64] = "";
+
+	if (n == 0)
+		return;
+	if (n > 1)
+		snprintf(others, sizeof(others), ", and %zu other identities are like it", n - 1);
+	warn(status,
+	     sentence("policy pairs %s with more than %d identities, which is the most that the "
+		      "relay serves: %zu of them and it do not reach each other%s; narrow the "
+		      "rules that name it",
+		      member->row.name, RELAY_CANDIDATES_MAX, unpaired, others));
+}
+
 /* As it stands now, whatever the loader once said. */
-static void add_relay(const struct control *control, struct admin_status *status)
+static void add_relay(const struct control *control, struct admin_status *status, int64_t now)
 {
 	const char *stands = "none";
 	struct err err = {0};
@@ -121,6 +141,8 @@ static void add_relay(const struct control *control, struct admin_status *status
 		warn_of_no_relay(control, status);
 	else if (relay_feed_check(control->relay, &stands, &err) < 0)
 		warn(status, sentence("relay: %s: run sortie-relay-load again", err.text));
+	if (control->relay)
+		warn_of_full(control, status, now);
 	snprintf(status->relay, sizeof(status->relay), "%s", stands);
 }
 
@@ -152,7 +174,7 @@ static void status_call(struct admin_call *call, struct reply *reply)
 	if (control->root_online)
 		warn(&status, sentence("root key is online: no protection against this host"));
 	warn_of_policy(control, &status, call->now);
-	add_relay(control, &status);
+	add_relay(control, &status, call->now);
 	if (control->audit_broken_at)
 		warn(&status, sentence("the audit log was changed: entry %" PRId64
 				       " does not follow from those before it",

@@ -6,7 +6,7 @@
  * (the holder moves, falls silent, goes) is a change that leads to one.
  *
  * A site with RELAY_CANDIDATES_MAX pairs gets no more: who came first stays, and the rest is tried again when it loses
- * one. That is said once; it is no failure, so it holds up nobody else.
+ * one. That is logged once and stands in `status`; it is no failure, so it holds up nobody else.
  *
  * Site numbers index the arrays here. A pair's expiry is that of the shorter lease; it is pushed again when either
  * site's lease changed.
@@ -74,6 +74,49 @@ int relay_feed_check(const struct relay_feed *feed, const char **ret, struct err
 	return relay_check(feed->relay, ret, err);
 }
 
+static bool admitted(const struct member *member, int64_t now)
+{
+	return member->row.site != 0 && member->row.state == IDENTITY_LIVING &&
+	       member->row.lease_not_after > now;
+}
+
+/* Peers that policy gives a member and the relay does not. */
+static size_t count_unpaired(const struct relay_feed *feed, const struct member *member,
+			     int64_t now)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < member->n_peers; i++) {
+		uint32_t a = member->row.site, b = member->peers[i]->row.site;
+		uint32_t low = a < b ? a : b, high = a < b ? b : a;
+
+		n += admitted(member->peers[i], now) &&
+		     !(feed->pairs[low][high / 64] >> (high % 64) & 1);
+	}
+	return n;
+}
+
+size_t relay_feed_full(const struct relay_feed *feed, const struct inventory *inventory,
+		       int64_t now, const struct member **ret, size_t *ret_unpaired)
+{
+	size_t n = 0, most = 0;
+
+	for (size_t i = 0; i < inventory->n; i++) {
+		const struct member *member = inventory->members[i];
+		size_t unpaired = admitted(member, now) && feed->sites[member->row.site].full
+					  ? count_unpaired(feed, member, now)
+					  : 0;
+
+		n += unpaired > 0;
+		if (unpaired <= most)
+			continue;
+		most = unpaired;
+		*ret = member;
+		*ret_unpaired = unpaired;
+	}
+	return n;
+}
+
 void relay_feed_traffic(struct relay_feed *feed, uint32_t from, uint32_t to, uint64_t *ret_packets,
 			uint64_t *ret_bytes)
 {
@@ -97,12 +140,6 @@ static struct mono expiry(int64_t not_after, int64_t now)
 
 	at.us += (not_after - now) * 1000000;
 	return at;
-}
-
-static bool admitted(const struct member *member, int64_t now)
-{
-	return member->row.site != 0 && member->row.state == IDENTITY_LIVING &&
-	       member->row.lease_not_after > now;
 }
 
 /* *ret_changed: its pairs must be pushed again. */

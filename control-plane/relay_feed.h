@@ -24,6 +24,12 @@ DEFINE_CLEANUP(relay_feed_close, struct relay_feed *);
 int relay_feed_sync(struct relay_feed *feed, const struct inventory *inventory, int64_t now);
 /* At once: the member's site and all its pairs are gone. */
 int relay_feed_cut(struct relay_feed *feed, const struct member *member);
+/*
+ * How many members miss peers because they have all the pairs that a site can have; where any does, *ret is the one that
+ * misses most.
+ */
+size_t relay_feed_full(const struct relay_feed *feed, const struct inventory *inventory,
+		       int64_t now, const struct member **ret, size_t *ret_unpaired);
 /* What has passed from one site to another since their pair stands; 0 where there is none. feed may be NULL. */
 void relay_feed_traffic(struct relay_feed *feed, uint32_t from, uint32_t to, uint64_t *ret_packets,
 			uint64_t *ret_bytes);

@@ -57,6 +57,26 @@ check "interface gone: it is back, the relay is not" warns "interface .*gone"
 check "interface gone: loaded again" loads
 check "interface gone: all is well" wait_for 30 whole tc
 
+# ---- a site that has all the pairs that it can have: 1,000 are put beside what policy says
+tool() { on hub "$B/tests/tools/relay_tool" "$T/bpf" "$@"; }
+fill_site() {
+	local i
+	for ((i = 3; i < 1003; i++)); do tool pair 1 $i 3600 || return 1; done
+}
+echo '{"version": 1, "rules": []}' >"$T/none.yaml"
+check "policy has no rule" sortie policy apply "$T/none.yaml"
+check "policy has no rule: closed" wait_for 20 neither
+check "site 1 has 1,000 pairs" fill_site
+check "policy pairs it with one more" sortie policy apply "$T/policy.yaml"
+full="policy pairs site-[ab]/(web|db) with more than 1000 identities, .* relay serves: 1 of them and it do not reach each other; narrow"
+check "the 1,001st: status names it, and what to do" wait_for 20 warns "$full"
+check "the 1,001st: the log names it" grep -q "policy pairs .* with more than 1000 identities" "$T/control.log"
+check "the 1,001st: the relay stands" is tc
+check "the 1,001st: is not reached" neither
+check "the control plane ends" ends_well sortie-control "$CONTROL_PID"
+control_start || fail "the control plane starts beside 1,000 pairs that nobody wants"
+check "with room: all is well" wait_for 40 whole tc
+
 # ---- maps of another version: the old program goes on with them
 set_version() { # NUMBER: the first word of the layout
 	local bytes

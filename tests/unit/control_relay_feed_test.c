@@ -132,13 +132,12 @@ int __wrap_relay_site_pairs(struct relay *relay, uint32_t site, uint16_t ret[REL
 			    size_t *ret_n)
 {
 	*ret_n = 0;
-	if (site == fake.full && fake.full) {
-		*ret_n = RELAY_CANDIDATES_MAX;
-		return 0;
-	}
 	for (uint16_t i = 0; site < NUMBERS && i < NUMBERS; i++)
 		if (fake.pairs[site][i])
 			ret[(*ret_n)++] = i;
+	for (uint16_t i = NUMBERS; fake.full && site == fake.full && *ret_n < RELAY_CANDIDATES_MAX;
+	     i++)
+		ret[(*ret_n)++] = i;
 	return fake.site_pairs_fails;
 }
 
@@ -357,6 +356,17 @@ static void test_restart_keeps_previous_keys(void **state)
 	assert_int_equal(fake.sites[1].previous.bytes[0], 0);
 }
 
+/* How many are full, which misses most peers, and how many. */
+static void assert_full(size_t n, uint32_t site, size_t unpaired)
+{
+	const struct member *member = NULL;
+	size_t missed = 0;
+
+	assert_int_equal(relay_feed_full(world.feed, &world.inventory, NOW, &member, &missed), n);
+	assert_ptr_equal(member, n ? &world.members[site] : NULL);
+	assert_int_equal(missed, unpaired);
+}
+
 /* ---- sites and pairs ---- */
 
 static void test_life(void **state)
@@ -472,6 +482,7 @@ static void test_no_room_for_a_pair(void **state)
 	start(4);
 	join(1, 2);
 	feed_once();
+	assert_full(0, 0, 0);
 	fake.full = 1;
 	join(1, 3);
 	join(3, 4);
@@ -479,10 +490,16 @@ static void test_no_room_for_a_pair(void **state)
 	assert_int_equal(fake.warnings, 1);
 	assert_true(fake.pairs[1][2] && fake.pairs[3][4]);
 	assert_int_equal(fake.pairs[1][3], 0);
+	assert_full(1, 1, 1); /* not 3 either, which has room */
 	join(1, 4);
 	fake.pair_sets = 0;
 	feed_once();
 	assert_int_equal(fake.pair_sets, 0); /* it is known to be full */
+	assert_full(1, 1, 2);
+	world.members[3].row.state =
+		IDENTITY_SUSPENDED; /* nobody reaches it: not for want of room */
+	assert_full(1, 1, 1);
+	world.members[3].row.state = IDENTITY_LIVING;
 	before = fake.pairs[1][2];
 	for (uint32_t i = 1; i <= 4; i++)
 		world.members[i].row.lease_not_after += 1000;
@@ -497,6 +514,25 @@ static void test_no_room_for_a_pair(void **state)
 	feed_once();
 	assert_int_equal(fake.pairs[1][2], 0);
 	assert_true(fake.pairs[1][3] && fake.pairs[1][4]);
+	assert_full(0, 0, 0);
+}
+
+/* A start finds out anew: what the maps hold stays, what has no room is told again. */
+static void test_full_after_a_restart(void **state)
+{
+	start(5);
+	join(1, 2);
+	join(3, 4);
+	feed_once();
+	fake.full = 1;
+	join(1, 3);
+	join(1, 4);
+	join(3, 5);
+	open_feed();
+	assert_full(0, 0, 0); /* nobody has looked */
+	feed_once();
+	assert_true(fake.pairs[1][2] && fake.pairs[3][4] && fake.pairs[3][5]);
+	assert_full(1, 1, 2);
 }
 
 int main(void)
@@ -513,6 +549,7 @@ int main(void)
 		TEST(test_restart_closes),
 		TEST(test_failures_are_repeated),
 		TEST(test_no_room_for_a_pair),
+		TEST(test_full_after_a_restart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
