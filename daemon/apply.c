@@ -20,6 +20,7 @@ struct kernel {
 	struct firewall *firewall;
 	struct wg *wg; /* of the interface named wg_name */
 	char wg_name[IFNAMSIZ];
+	struct link_info own; /* as it was last seen under its name; index 0: not yet */
 	enum wg_backend wanted, became;
 	const char *hosts_path;
 	bool plain_table;
@@ -137,6 +138,20 @@ static bool hosts_differ(const struct kernel *kernel, const struct desired *desi
 	       strcmp(text, desired->hosts) != 0;
 }
 
+/* Ours under another name: an index is not given twice while a host runs, but for those who ask for one. */
+static int find_renamed(struct kernel *kernel, char ret[IFNAMSIZ])
+{
+	_cleanup_(freep) struct link_info *links = NULL;
+	size_t n = 0;
+	int r = kernel->own.index ? link_list(kernel->link, &links, &n) : 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (links[i].index == kernel->own.index &&
+		    strcmp(links[i].kind, kernel->own.kind) == 0)
+			memcpy(ret, links[i].name, IFNAMSIZ);
+	return r;
+}
+
 static int read_interface(struct kernel *kernel, const struct desired *desired, bool created_by_us,
 			  struct actual *actual, struct err *err)
 {
@@ -144,7 +159,8 @@ static int read_interface(struct kernel *kernel, const struct desired *desired, 
 
 	if (r == -ENODEV) {
 		forget_wg(kernel);
-		return 0;
+		r = find_renamed(kernel, actual->renamed);
+		return r < 0 ? err_code(err, r, "list interfaces: %s", strerror(-r)) : 0;
 	}
 	if (r < 0)
 		return err_code(err, r, "read interface %s: %s", desired->ifname, strerror(-r));
@@ -153,6 +169,8 @@ static int read_interface(struct kernel *kernel, const struct desired *desired, 
 		return taken(desired->ifname, err);
 	actual->exists = true;
 	r = check_ours(desired, actual->wg, created_by_us, err);
+	if (r == 0)
+		kernel->own = actual->link;
 	if (r == 0)
 		r = link_addrs(kernel->link, actual->link.index, &actual->addrs, &actual->n_addrs);
 	return r;
@@ -317,12 +335,31 @@ static int do_create(struct kernel *kernel, const struct desired *desired, struc
 				"create %s: this host has no kernel WireGuard and no wireguard-go: "
 				"install one",
 				desired->ifname);
+	if (r == -EEXIST && kernel_interface_index(kernel, desired->ifname) == 0)
+		return err_code(
+			err, r,
+			"create %s: a wireguard-go of that name runs and its interface is not "
+			"here: somebody renamed or moved it; remove that (`ip link del NAME`)",
+			desired->ifname);
 	if (r == -EEXIST)
 		return taken(desired->ifname, err);
 	if (r < 0)
 		return err_code(err, r, "create interface %s: %s", desired->ifname, strerror(-r));
 	(void)snprintf(kernel->wg_name, sizeof(kernel->wg_name), "%s", desired->ifname);
 	return 0;
+}
+
+static int do_rename(struct kernel *kernel, const struct desired *desired)
+{
+	char name[IFNAMSIZ] = "";
+	int r = find_renamed(kernel, name);
+
+	if (r == 0)
+		r = link_set_name(kernel->link, name, desired->ifname);
+	if (r != -EBUSY)
+		return r;
+	r = link_set_up(kernel->link, name, false);
+	return r < 0 ? r : link_set_name(kernel->link, name, desired->ifname);
 }
 
 /* Not knowing them is no reason to stop: some may be cut, and come back. */
@@ -438,6 +475,8 @@ static int do_step(struct kernel *kernel, const struct desired *desired, const s
 	switch (step->kind) {
 	case PLAN_DOWN:
 		return link_set_up(kernel->link, desired->ifname, false);
+	case PLAN_RENAME:
+		return do_rename(kernel, desired);
 	case PLAN_CREATE:
 		return do_create(kernel, desired, err);
 	case PLAN_ADOPT:

@@ -165,9 +165,9 @@ static bool has_step(const struct plan *plan, enum plan_kind kind)
 /* Steps that neither a new answer nor a lease's end can ask for once the interface stood. */
 static bool is_repair(const struct plan *plan)
 {
-	return has_step(plan, PLAN_CREATE) || has_step(plan, PLAN_UP) ||
-	       has_step(plan, PLAN_DOWN) || has_step(plan, PLAN_ADDR_ADD) ||
-	       has_step(plan, PLAN_ROUTE_ADD);
+	return has_step(plan, PLAN_RENAME) || has_step(plan, PLAN_CREATE) ||
+	       has_step(plan, PLAN_UP) || has_step(plan, PLAN_DOWN) ||
+	       has_step(plan, PLAN_ADDR_ADD) || has_step(plan, PLAN_ROUTE_ADD);
 }
 
 static int carry_out(struct agent *agent, const struct desired *desired, const struct plan *plan,

@@ -249,6 +249,12 @@ static int fill(struct plan *plan, const struct desired *desired, const struct a
 	if (!desired->up && actual->exists && actual->link.up &&
 	    !add(plan, PLAN_DOWN, "down %s", desired->ifname))
 		return -ENOMEM;
+	/* Alone: what it has lost by that is known once it has its name, and until then the firewall stops what it brings. */
+	if (actual->renamed[0])
+		return add(plan, PLAN_RENAME, "rename %s back to %s", actual->renamed,
+			   desired->ifname)
+			       ? 0
+			       : -ENOMEM;
 	if (!actual->exists && !add(plan, PLAN_CREATE, "create %s", desired->ifname))
 		return -ENOMEM;
 	r = plan_firewall(plan, actual);

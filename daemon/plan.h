@@ -17,6 +17,7 @@
 /* What stands now. Lists are owned by the struct; actual_done() frees them and the device's keys. */
 struct actual {
 	bool exists;
+	char renamed[IFNAMSIZ]; /* it does not: somebody gave ours this name; "" */
 	struct link_info link;
 	struct wg_device *wg;	 /* NULL where the interface does not exist */
 	struct link_addr *addrs; /* of our interface */
@@ -30,6 +31,7 @@ void actual_done(struct actual *actual);
 
 enum plan_kind {
 	PLAN_DOWN,
+	PLAN_RENAME,
 	PLAN_CREATE,
 	PLAN_ADOPT, /* conntrack learns of connections that it has not seen begin, around the first table */
 	PLAN_FIREWALL,

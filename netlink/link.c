@@ -260,6 +260,17 @@ int link_set_up(struct link_handle *handle, const char *name, bool up)
 	return change(handle, name, wanted);
 }
 
+int link_set_name(struct link_handle *handle, const char *name, const char *becomes)
+{
+	_cleanup_(rtnl_link_putp) struct rtnl_link *wanted = rtnl_link_alloc();
+
+	if (!link_name_valid(becomes))
+		return -EINVAL;
+	if (wanted)
+		rtnl_link_set_name(wanted, becomes);
+	return change(handle, name, wanted);
+}
+
 int link_set_mtu(struct link_handle *handle, const char *name, unsigned int mtu)
 {
 	_cleanup_(rtnl_link_putp) struct rtnl_link *wanted = rtnl_link_alloc();

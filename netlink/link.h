@@ -53,6 +53,8 @@ int link_list(struct link_handle *handle, struct link_info **ret, size_t *ret_n)
 /* Makes a link of a kind that needs no parameters, down. -EEXIST, -EOPNOTSUPP. */
 int link_create(struct link_handle *handle, const char *name, const char *kind);
 int link_set_up(struct link_handle *handle, const char *name, bool up);
+/* Of a link that is up only where the kernel can (6.2 and later): else -EBUSY. */
+int link_set_name(struct link_handle *handle, const char *name, const char *becomes);
 int link_set_mtu(struct link_handle *handle, const char *name, unsigned int mtu);
 int link_delete(struct link_handle *handle, const char *name);
 
