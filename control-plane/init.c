@@ -105,7 +105,7 @@ size_t init_endpoints(const char *const *given, size_t n, uint16_t alt_port,
 	return found;
 }
 
-static int check_options(const struct init_options *options, struct err *err)
+int init_check(const struct init_options *options, struct err *err)
 {
 	uint16_t port;
 
@@ -123,6 +123,10 @@ static int check_options(const struct init_options *options, struct err *err)
 	if (options->mtu < INIT_MTU || options->mtu > INIT_MTU_MAX)
 		return err_set(err, "the MTU must be %d to %d (IPv6 needs 1280)", INIT_MTU,
 			       INIT_MTU_MAX);
+	if (options->ipv4 == INIT_IPV4_GIVEN &&
+	    (options->overlay4.addr.family != AF_INET || options->overlay4.length < 8 ||
+	     options->overlay4.length > 28))
+		return err_set(err, "--ipv4 takes an IPv4 range of /8 to /28, or none");
 	return 0;
 }
 
@@ -166,8 +170,6 @@ static int check_given(const struct prefix *range, const struct link_route *rout
 	const struct link_route *route;
 	char text[PREFIX_TEXT_MAX], other[PREFIX_TEXT_MAX];
 
-	if (range->addr.family != AF_INET || range->length < 8 || range->length > 28)
-		return err_set(err, "--ipv4 takes an IPv4 range of /8 to /28, or none");
 	/* Tailscale's rules drop it where they stand, and carriers hand it out: an agent there could not use it. */
 	if (prefix_overlaps(range, &shared))
 		return err_set(err,
@@ -374,7 +376,7 @@ int init_network(const struct init_options *options, struct err *err)
 {
 	const char *dir = options->state_dir;
 	char made[PATH_MAX];
-	int r = check_options(options, err);
+	int r = init_check(options, err);
 
 	if (r < 0)
 		return r;

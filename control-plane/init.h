@@ -34,6 +34,8 @@ struct init_options {
 	uint16_t mtu;
 };
 
+/* -EINVAL: what was asked for makes no sense on any host. */
+int init_check(const struct init_options *options, struct err *err);
 /* -EEXIST where the folder holds something. */
 int init_network(const struct init_options *options, struct err *err);
 

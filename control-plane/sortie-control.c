@@ -159,6 +159,8 @@ static int run_init(int argc, char **argv)
 		return wrong("init takes no \"%s\"", argv[optind]);
 	if (!options.network || options.n_endpoints == 0)
 		return wrong("init needs --network NAME and --endpoint HOST:PORT");
+	if (init_check(&options, &err) < 0)
+		return wrong("init: %s", err.text);
 	if (init_network(&options, &err) < 0)
 		return complain("init", &err);
 	printf("network %s made in %s\n"

@@ -16,7 +16,15 @@ nat_site nata 192.0.2.11 web
 nat_site natb 192.0.2.12 db
 direct_site x 192.0.2.50/24 2001:db8::50/64
 
-refused "init: an endpoint without a port" 1 "endpoint" "$B/sortie-control" init --state "$CONTROL_STATE" --network demo --endpoint nonsense
+init_refused() { # NAME PATTERN ARGS...
+	refused "init: $1" 2 "^sortie-control: init: .*$2.*: see sortie-control --help$" "$B/sortie-control" init --state "$CONTROL_STATE" "${@:3}"
+}
+init_refused "an endpoint without a port" "endpoint \"nonsense\" is not HOST:PORT" --network demo --endpoint nonsense
+init_refused "an IPv6 endpoint without brackets" "is not HOST:PORT" --network demo --endpoint 2001:db8::1:51820
+init_refused "a name that is none" "network's name is not valid" --network De_mo --endpoint 192.0.2.1:51820
+init_refused "an MTU too small for IPv6" "MTU must be 1280 to" --network demo --endpoint 192.0.2.1:51820 --mtu 1279
+init_refused "an MTU too large" "MTU must be 1280 to" --network demo --endpoint 192.0.2.1:51820 --mtu 70000
+init_refused "an IPv4 range too small" "/8 to /28" --network demo --endpoint 192.0.2.1:51820 --ipv4 10.0.0.0/30
 refused "init: an IPv4 range that is none" 2 "init: --ipv4 takes an IPv4 range.* not \"10.300.0.0/16\": see sortie-control --help" "$B/sortie-control" init --state "$CONTROL_STATE" --network demo --endpoint 192.0.2.1:51820 --ipv4 10.300.0.0/16
 refused "init: an option that is none" 2 "init: no option --nonsense" "$B/sortie-control" init --nonsense
 refused "init: no network named" 2 "init needs --network NAME and --endpoint" "$B/sortie-control" init
