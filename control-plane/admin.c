@@ -106,6 +106,11 @@ static void warn_of_no_relay(const struct control *control, struct admin_status 
 			     "last, until leases end, and is told nothing more; run "
 			     "sortie-relay-load --unload, then load it again",
 			     control->options->bpffs_dir));
+	else if (control->relay_error == -ENOSYS)
+		warn(status,
+		     sentence(
+			     "no relay: this kernel has no BPF: sites reach the control plane but not "
+			     "each other; run the hub on a kernel that has"));
 	else
 		warn(status,
 		     sentence("no relay: sites reach the control plane but not each other; run "

@@ -288,6 +288,9 @@ static void open_relay(struct control *control)
 		log_warning("relay: the maps in %s are another version's: run sortie-relay-load "
 			    "--unload, then load it again",
 			    control->options->bpffs_dir);
+	} else if (r == -ENOSYS && r != control->relay_error) {
+		log_warning("relay: this kernel has no BPF: sites cannot reach each other; run the "
+			    "hub on a kernel that has");
 	} else if (r != control->relay_error) {
 		log_warning("relay: nothing usable in %s: %s; sites cannot reach each other until "
 			    "sortie-relay-load has run",

@@ -47,12 +47,12 @@ int hub_new(const struct hub_options *options, struct hub **ret, struct err *err
 	if (r < 0)
 		return err_code(err, r, "the hub's WireGuard key is not valid");
 	r = link_open(&hub->link);
-	if (r == 0)
-		r = firewall_open(&hub->firewall);
 	if (r < 0)
-		return err_code(err, r, "cannot talk to the kernel about links and filters: %s%s",
-				strerror(-r),
-				r == -EPERM ? "; root or CAP_NET_ADMIN is needed" : "");
+		return err_code(err, r, "cannot talk to the kernel about links: %s", strerror(-r));
+	r = firewall_open(&hub->firewall);
+	if (r < 0)
+		return err_code(err, r, "cannot talk to the kernel about filters: %s",
+				firewall_open_error(r));
 	*ret = take_pointer(hub);
 	return 0;
 }
@@ -219,7 +219,7 @@ static int set_firewall(struct hub *hub, struct err *err)
 
 	if (r < 0)
 		return err_code(err, r, "cannot talk to the kernel about filters: %s",
-				strerror(-r));
+				firewall_open_error(r));
 	r = firewall_apply(hub->firewall, &desired, &plan);
 	if (r < 0)
 		return err_code(err, r, "cannot load the hub's filter: %s (%s)", strerror(-r),
@@ -370,7 +370,8 @@ int hub_remove(const char *ifname, const struct key *public_key, struct err *err
 				stands == -EEXIST ? "it is not this hub's" : strerror(-stands));
 	r = firewall_open(&firewall);
 	if (r < 0)
-		return err_code(err, r, "cannot remove the hub's filter: %s", strerror(-r));
+		return err_code(err, r, "cannot remove the hub's filter: %s",
+				firewall_open_error(r));
 	r = refuse_agents_table(firewall, err);
 	if (r < 0)
 		return r;

@@ -48,10 +48,11 @@ int kernel_open(const struct kernel_options *options, struct kernel **ret, struc
 	kernel->hosts_path = options->hosts_path;
 	kernel->plain_table = options->plain_table;
 	r = link_open(&kernel->link);
-	if (r == 0)
-		r = open_firewall(kernel->plain_table, &kernel->firewall);
 	if (r < 0)
 		return err_code(err, r, "open netlink: %s", strerror(-r));
+	r = open_firewall(kernel->plain_table, &kernel->firewall);
+	if (r < 0)
+		return err_code(err, r, "open the firewall: %s", firewall_open_error(r));
 	*ret = take_pointer(kernel);
 	return 0;
 }

@@ -171,7 +171,7 @@ static void open_all(struct doctor *doctor)
 	if (sandbox_keep_net_admin(&err) < 0)
 		say_failed(doctor, "privileges", "run it as root", &err);
 	if (kernel_open(&options, &agent->kernel, &err) < 0)
-		say_failed(doctor, "kernel", "a kernel with netlink and nf_tables is needed", &err);
+		say_failed(doctor, "kernel", "sortied does not start until then", &err);
 }
 
 int doctor_alone(struct agent *agent)

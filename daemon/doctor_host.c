@@ -385,8 +385,11 @@ void doctor_check_others(struct doctor *doctor)
 	struct endpoint hubs[DESIRED_HUBS_MAX];
 	struct fw_desired fw = known_desired(doctor, hubs);
 	size_t n = 0;
-	int r = beside_look(doctor->agent, &fw, &findings, &n);
+	int r;
 
+	if (!doctor->agent->kernel)
+		return; /* has been said */
+	r = beside_look(doctor->agent, &fw, &findings, &n);
 	if (r < 0)
 		doctor_say(doctor, DOCTOR_WARN, "start it as root",
 			   "the rules of other software cannot be read: %s", strerror(-r));

@@ -74,6 +74,13 @@ int firewall_open(struct firewall **ret)
 	return 0;
 }
 
+const char *firewall_open_error(int r)
+{
+	if (r == -EPROTONOSUPPORT)
+		return "this kernel has no nf_tables: use one of 6.1 or newer that has";
+	return r == -EPERM ? "root or CAP_NET_ADMIN is needed" : strerror(-r);
+}
+
 void firewall_own(struct firewall *firewall)
 {
 	firewall->own = true;

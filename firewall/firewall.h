@@ -104,6 +104,8 @@ struct fw_plan {
 struct firewall;
 
 int firewall_open(struct firewall **ret);
+/* What its failure means and what to do, for people. */
+const char *firewall_open_error(int r);
 void firewall_close(struct firewall *firewall); /* leaves the table standing */
 DEFINE_CLEANUP(firewall_close, struct firewall *);
 

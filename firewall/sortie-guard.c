@@ -70,13 +70,19 @@ static bool closes_underlay(const struct guard *guard)
 	return guard->desired.mode == FW_MODE_ENFORCE && guard->desired.underlay_locked;
 }
 
+static int cannot_open(int r)
+{
+	log_error("open the firewall: %s", firewall_open_error(r));
+	return r;
+}
+
 static int load(const struct guard *guard)
 {
 	_cleanup_(firewall_closep) struct firewall *firewall = NULL;
 	int r = firewall_open(&firewall);
 
 	if (r < 0)
-		return log_errno(r, "open netlink");
+		return cannot_open(r);
 	/* It has no owner when this program ends, and sortied can become it. */
 	firewall_own(firewall);
 	r = firewall_apply(firewall, &guard->desired, NULL);
@@ -96,7 +102,7 @@ static int guard_once(const struct options *options)
 	int r = nl_open(NETLINK_NETFILTER, &nl);
 
 	if (r < 0)
-		return log_errno(r, "open netlink");
+		return cannot_open(r);
 	r = guard_table_stands(nl);
 	if (r == -EPERM)
 		log_error(
@@ -206,7 +212,7 @@ static int guard_watch(const struct options *options)
 	if (r == 0)
 		r = link_open(&watch.link);
 	if (r < 0)
-		return log_errno(r, "open netlink");
+		return cannot_open(r);
 	for (;;) {
 		look(&watch);
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &second, NULL);

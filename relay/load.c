@@ -310,6 +310,18 @@ static int standing_read(const char *dir, struct relay_layout *ret, bool *ret_ad
 	return 0;
 }
 
+/* Asked first: where there is no BPF there is no bpf filesystem either, and its absence would be the complaint. */
+static int check_bpf(const char *dir, struct err *err)
+{
+	_cleanup_(closep) int fd = bpf_obj_get(dir);
+	if (fd >= 0 || errno != ENOSYS)
+		return 0;
+	return err_code(err, -ENOSYS,
+			"this kernel has no BPF (%s): sites reach the control plane but not each "
+			"other until the hub runs on a kernel that has (CONFIG_BPF_SYSCALL)",
+			strerror(ENOSYS));
+}
+
 int relay_load(const struct relay_load *load, struct relay_loaded *ret, struct err *err)
 {
 	struct relay_layout before = {0}, now = {.version = RELAY_LAYOUT};
@@ -317,7 +329,9 @@ int relay_load(const struct relay_load *load, struct relay_loaded *ret, struct e
 	const char *dir = load->bpffs_dir;
 	libbpf_set_print(on_libbpf_print);
 	now.alt_port = htons(load->alt_port == load->port ? 0 : load->alt_port);
-	int r = interfaces_find(load, &now, err);
+	int r = check_bpf(dir, err);
+	if (r == 0)
+		r = interfaces_find(load, &now, err);
 	if (r == 0)
 		r = folder_prepare(dir, err);
 	if (r == 0)
@@ -344,7 +358,10 @@ int relay_unload(const char *bpffs_dir, struct err *err)
 	static const struct relay_layout nothing;
 	struct relay_layout before = {0};
 	libbpf_set_print(on_libbpf_print);
-	int r = layout_read(bpffs_dir, &before);
+	int r = check_bpf(bpffs_dir, err);
+	if (r < 0)
+		return r;
+	r = layout_read(bpffs_dir, &before);
 	if (r < 0 && r != -ENOENT)
 		return err_code(err, r, "reading %s/layout: %s", bpffs_dir, strerror(-r));
 	if (r == 0)
