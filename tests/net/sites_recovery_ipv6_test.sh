@@ -73,17 +73,18 @@ for site in "nata web 11" "natb db 12"; do
 done
 denied "NAT rebind"
 
-# ---- another public address; the former one is gone
+# ---- another public address; the former one is gone. Here as well nobody but the agent speaks with the hub until later.
 watch_pair monitor db
 watch_pair web monitor
-watch hub4 monitor "$HUB_OVER4"
-watch hub6 monitor "$HUB_OVER6"
 since=$(now)
 addr monitor eth0 2001:db8::41/64
 on monitor ip addr del 2001:db8::31/64 dev eth0
 sleep $((4 * TEST_SCALE))
+watch hub4 monitor "$HUB_OVER4"
+watch hub6 monitor "$HUB_OVER6"
 watched
 outage "public address changed" 5000 "$since"
+check "public address changed: the agent has noticed" grep -qF "from another address: 2001:db8::41" "$T/monitor.log"
 check "public address changed: the hub sees it" eval '[[ $(outside monitor) == "[2001:db8::41]:"* ]]'
 denied "public address changed"
 sites_end
