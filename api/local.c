@@ -52,6 +52,7 @@ static SHAPE(local_foreign, NULL);
 static const struct shape_field local_status_fields[] = {
 	FIELD_CHARS(struct local_status, version),
 	FIELD_BOOL(struct local_status, enrolled),
+	FIELD_BOOL(struct local_status, enrolling),
 	FIELD_BOOL(struct local_status, ready),
 	FIELD_BOOL(struct local_status, revoked),
 	FIELD_BOOL(struct local_status, down),

@@ -71,6 +71,7 @@ struct local_foreign {
 struct local_status {
 	char version[32]; /* of the program */
 	bool enrolled;
+	bool enrolling; /* not enrolled yet, and the hub is asked */
 	bool ready; /* enrolled, up, what was last heard is applied, mode in force, hub answers, lease holds */
 	bool revoked;	     /* this identity, for ever */
 	bool down;	     /* lowered by `sortie down` */

@@ -44,6 +44,10 @@ static void print_hub(const struct local_status *status)
 static void print_first_line(const struct local_status *status, int64_t now)
 {
 	char text[DISTANCE_TEXT_MAX];
+	if (status->enrolling) {
+		puts("enrolling: the hub is asked until it answers; `sortie leave` ends that");
+		return;
+	}
 	if (!status->enrolled) {
 		puts("not enrolled: `sortie enroll --token file:PATH`");
 		return;
@@ -81,11 +85,13 @@ static void print_self(const struct local_status *status, int64_t now)
 	if (addr_is_set(&status->ipv4))
 		printf(", %s", addr_format(&status->ipv4, address));
 	printf("\nhub         %s\n", status->hub);
-	printf("control     %s, last %s; revision %" PRIu64 "\n",
-	       status->control_answers ? "answers"
-	       : status->down	       ? "not asked"
-				       : "does not answer",
-	       distance_format(status->control_at, now, text), status->revision);
+	printf("control     %s", status->control_answers ? "answers"
+				 : status->down		 ? "not asked"
+				 : status->control_at	 ? "does not answer"
+							 : "has not answered yet");
+	if (status->control_at)
+		printf(", last %s", distance_format(status->control_at, now, text));
+	printf("; revision %" PRIu64 "\n", status->revision);
 	if (status->policy_version)
 		printf("policy ends %s\n", distance_format(status->policy_not_after, now, text));
 }
@@ -181,6 +187,8 @@ static int check(const struct invocation *in, const struct local_status *status)
 		int code;
 		const char *why;
 	} reasons[] = {
+		{status->enrolling, EXIT_NOT_ENROLLED,
+		 "this host is not enrolled yet: the hub has not answered"},
 		{!status->enrolled, EXIT_NOT_ENROLLED,
 		 "this host is not enrolled: `sortie enroll --token file:PATH`"},
 		{status->revoked, EXIT_NOT_ENROLLED,

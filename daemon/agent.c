@@ -180,8 +180,11 @@ void agent_on_hubs(struct agent *agent, bool found)
 
 static void stop_talking(struct agent *agent)
 {
+	int64_t succeeded_at = agent->sync.succeeded_at;
+
 	doctor_stop(agent);
 	sync_stop(agent);
+	agent->sync.succeeded_at = succeeded_at; /* `status` says when */
 	contact_stop(agent);
 	probe_stop(agent);
 }

@@ -275,6 +275,7 @@ char *local_status_text(struct agent *agent)
 			       agent->options.interface);
 		(void)snprintf(status.mode, sizeof(status.mode), "%s", mode_name(agent));
 		(void)snprintf(status.backend, sizeof(status.backend), "%s", backend_name(agent));
+		status.enrolling = agent->phase == AGENT_ENROLLING;
 		add_identity(agent, &status);
 		add_hub(agent, &status);
 		add_denies(agent, &status);

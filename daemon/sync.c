@@ -156,8 +156,9 @@ static void fail_by_error(struct agent *agent, int error)
 {
 	char text[128];
 
+	/* Anything else than no connection and no answer in time: it was ended, or broke off. */
 	(void)snprintf(text, sizeof(text), "the control plane does not answer: %s",
-		       strerror(-error));
+		       error == -EIO ? "the connection ended before the answer" : strerror(-error));
 	fail(agent, text);
 }
 

@@ -89,6 +89,7 @@ check "down: status says so first" first db "^down, site-b/db, enforce, .*hub no
 refused "down: it is not ready, and not called unreachable: exit 1" 1 "not ready: down, .sortie up" at db status --check ready
 check "down: it is alive" at db status --check live
 check "down: doctor says so" eval 'at db doctor | grep -qE "^fail +interface .*sortie down.*sortie up"'
+check "down: status knows when the control plane last answered" eval 'at db status | grep -qE "^control +not asked, last [0-9]+s ago; "'
 check "down twice is down" at db down
 on db ip link set sortie0 up
 check "down: who raises it by hand is undone" wait_for 15 is_down
@@ -97,6 +98,7 @@ wait "${AGENTS[db]}" 2>/dev/null
 agent_run db "${BLOCK[@]}" || fail "the agent starts again"
 check "down: a restarted agent keeps it down" is_down
 check "down: and says so" first db "^down, "
+check "down: it has heard nothing yet, which is not never" eval 'at db status | grep -qE "^control +not asked; revision"'
 check "down: and web still reads nothing" closed web "$DB4=tcp/5432" "$DB6=tcp/5432"
 on db ip link del sortie0 # as after a reboot
 on db nft delete table inet sortie

@@ -120,6 +120,8 @@ at right1 enroll --token "file:$T/crash.token" >"$T/crash.out" 2>&1 &
 ASKER=$!
 check "crash: the answer gets lost" wait_for 15 counted lost 1
 FIRST=$(id_at_control site-l/crash)
+check "crash: status says that it is enrolling" eval 'at right1 status | head -n 1 | grep -q "^enrolling: "'
+refused "crash: status --check ready: not yet, exit 4" 4 "not ready: this host is not enrolled yet" at right1 status --check ready
 kill -9 "${AGENTS[right1]}"
 wait $ASKER
 check "crash: whoever asked is told that the agent is gone" test $? -ne 0
