@@ -22,6 +22,8 @@ sleep 1
 kill -9 "$CONTROL_PID"
 wait "$CONTROL_PID" 2>/dev/null
 sleep 2
+check "control plane killed: an agent's status says what became of its call" \
+	eval 'at web status | grep -E "^warning: the control plane does not answer: (the connection ended before the answer|Connection refused)$"'
 control_start || fail "the control plane starts again"
 check "control plane killed: agents find it again" wait_for 15 status_is web 's["control_answers"]'
 sleep 1
