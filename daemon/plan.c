@@ -242,19 +242,27 @@ static int plan_up(struct plan *plan, const struct desired *desired, const struc
 	return 0;
 }
 
+/* No more: what it has lost by another name is known once it has its own. Until then the firewall stops what it brings. */
+static int plan_rename(struct plan *plan, const struct desired *desired,
+		       const struct actual *actual)
+{
+	int r = plan_firewall(plan, actual);
+
+	if (r == 0 &&
+	    !add(plan, PLAN_RENAME, "rename %s back to %s", actual->renamed, desired->ifname))
+		r = -ENOMEM;
+	return r;
+}
+
 static int fill(struct plan *plan, const struct desired *desired, const struct actual *actual)
 {
 	int r = 0;
 
+	if (actual->renamed[0])
+		return plan_rename(plan, desired, actual);
 	if (!desired->up && actual->exists && actual->link.up &&
 	    !add(plan, PLAN_DOWN, "down %s", desired->ifname))
 		return -ENOMEM;
-	/* Alone: what it has lost by that is known once it has its name, and until then the firewall stops what it brings. */
-	if (actual->renamed[0])
-		return add(plan, PLAN_RENAME, "rename %s back to %s", actual->renamed,
-			   desired->ifname)
-			       ? 0
-			       : -ENOMEM;
 	if (!actual->exists && !add(plan, PLAN_CREATE, "create %s", desired->ifname))
 		return -ENOMEM;
 	r = plan_firewall(plan, actual);

@@ -434,6 +434,22 @@ static void test_plan_from_nothing(void **data)
 				  "names\n");
 }
 
+/* Somebody's name for our interface: no second one is made, and rules stand before it has its name. */
+static void test_plan_rename(void **data)
+{
+	struct bed *bed = *data;
+	_cleanup_(desired_freep) struct desired *d = build(bed);
+	struct actual actual = {.renamed = "x0"};
+	_cleanup_(freep) char *text = plan_text(d, &actual), *flushed = NULL;
+
+	assert_string_equal(text, "rename x0 back to sortie0\n");
+	actual.firewall = (struct fw_plan){.create = true, .elements_added = 5};
+	flushed = plan_text(d, &actual);
+	assert_string_equal(flushed, "firewall create elements +5 -0 leases 0 chains 0\n"
+				     "verify firewall\n"
+				     "rename x0 back to sortie0\n");
+}
+
 /* What stands exactly as desired, made from desired itself. */
 static void make_actual(const struct desired *d, struct actual *actual, struct link_addr addrs[4],
 			struct link_route routes[8], struct wg_device *wg)
@@ -581,6 +597,7 @@ int main(void)
 		TEST(test_no_hub),
 		TEST(test_join),
 		TEST(test_plan_from_nothing),
+		TEST(test_plan_rename),
 		TEST(test_plan_nothing_to_do),
 		TEST(test_plan_down),
 		TEST(test_plan_differences),
