@@ -91,9 +91,9 @@ foreign_bridge() {
 }
 foreign_bridge
 other() { all_are open lxc "${V4[web]}/tcp/7000"; }
-check "a bridge that is not Docker's is named" says 'Docker ip filter FORWARD \| what containers of br-lxc send to the overlay \| iptables -I DOCKER-USER -o sortie0 -j ACCEPT'
+check "a bridge that is not Docker's is named" wait_for 5 says 'Docker ip filter FORWARD \| what containers of br-lxc send to the overlay \| iptables -I DOCKER-USER -o sortie0 -j ACCEPT'
 check "it is true: nothing comes from it" not other
-check "so are the answers to it" says 'Docker ip filter FORWARD \| answers of the overlay to containers of br-lxc \| iptables -I DOCKER-USER -i sortie0 -j ACCEPT'
+check "so are the answers to it" wait_for 5 says 'Docker ip filter FORWARD \| answers of the overlay to containers of br-lxc \| iptables -I DOCKER-USER -i sortie0 -j ACCEPT'
 check "the lines that it prints, run" eval 'obey "send to the overlay" && obey answers'
 check "are true as well: its containers reach the peer that policy allows" wait_for 5 other
 check "and there is nothing to say" says_nothing

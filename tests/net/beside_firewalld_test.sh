@@ -15,7 +15,7 @@ on db dbus-daemon --system --fork
 nsenter -t "${PIDS[db]}" -n -m -- firewalld --nofork --nopid >"$T/firewalld.log" 2>&1 &
 FIREWALLD=$!
 check "firewalld starts" wait_for 60 on db firewall-cmd --state
-check "status names firewalld and what it drops" says 'firewalld inet firewalld filter_INPUT \| tcp/5432 from the overlay, which policy allows \| firewall-cmd --zone=trusted --add-interface=sortie0'
+check "status names firewalld and what it drops" wait_for 5 says 'firewalld inet firewalld filter_INPUT \| tcp/5432 from the overlay, which policy allows \| firewall-cmd --zone=trusted --add-interface=sortie0'
 check "it is true: the database cannot be reached" database_shut
 check "the line that it prints, run" obey 5432
 check "is true as well: the database can be reached, IPv4 and IPv6" wait_for 5 allowed

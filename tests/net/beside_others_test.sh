@@ -131,7 +131,7 @@ check "what policy denies is denied" denied
 answers() { at db status --json | grep -qE '"hub_answers": ?true'; }
 check "the hub answers" answers
 on db nft add rule inet filter output ip daddr 192.0.2.1 drop
-check "a drop of our own packets is named" says "WireGuard's packets to the hub at 192.0.2.1:51820 \| nft insert rule inet filter output ip daddr 192.0.2.1 udp dport 51820 accept"
+check "a drop of our own packets is named" wait_for 5 says "WireGuard's packets to the hub at 192.0.2.1:51820 \| nft insert rule inet filter output ip daddr 192.0.2.1 udp dport 51820 accept"
 check "it is true: the hub does not answer" wait_for 30 eval '! answers'
 check "the line that it prints, run" obey "packets to the hub"
 check "is true as well: the hub answers" wait_for 30 answers

@@ -13,7 +13,7 @@ for h in db hub; do foreign_private "$h" /etc/ufw /etc/default; done
 
 check "nothing to say where nobody else filters" says_nothing
 check "ufw is enabled, ssh allowed" on db sh -c 'ufw allow 22/tcp && ufw --force enable'
-check "status names ufw and what it drops" says 'ufw ip filter INPUT \| tcp/5432 from the overlay, which policy allows \| ufw allow in on sortie0'
+check "status names ufw and what it drops" wait_for 5 says 'ufw ip filter INPUT \| tcp/5432 from the overlay, which policy allows \| ufw allow in on sortie0'
 for_people() { at db status | grep -F "blocked     tcp/5432 from the overlay, which policy allows, by ufw (ip filter INPUT); to allow it: ufw allow in on sortie0"; }
 check "in the text for people as well" for_people
 doctor_says() { at db doctor >"$T/doctor"; [[ $? -eq 6 ]] && grep -F "ufw (ip filter INPUT) drops tcp/5432 from the overlay" "$T/doctor" && grep -F '`ufw allow in on sortie0`' "$T/doctor"; }

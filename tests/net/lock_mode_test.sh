@@ -78,7 +78,7 @@ check "taken back: mode overlay" at db mode overlay
 round "overlay again" $OVERLAY
 
 # ---- a lock that nobody confirms goes back to what the host had, not to what policy has
-check "mode enforce --confirm 5s" at db mode enforce --confirm 5s
+check "mode enforce --confirm" at db mode enforce --confirm "$((5 * TEST_SCALE))s" # as long as the probes take
 expect internet "unconfirmed" <<<"closed 192.0.2.22 2001:db8::22 tcp/22 from outside to a port that is not served"
 expect db "unconfirmed" <<<"refused 192.0.2.99 2001:db8::99 tcp/81 out to what is not listed"
 check "undone: overlay again" wait_for 15 mode_is overlay
