@@ -107,10 +107,10 @@ took kill
 # --- rebooted: a listener on all addresses from early in the boot, and knocks at it from before the guest has power
 guest "printf '[Unit]\\nDefaultDependencies=no\\nAfter=local-fs.target\\nBefore=network-pre.target\\n[Service]\\nExecStart=/host$ROOT/tests/tools/probe.py serve guest tcp/8080 udp/8080\\n[Install]\\nWantedBy=sysinit.target\\n' \
 	>/etc/systemd/system/listener.service; systemctl daemon-reload; systemctl --quiet enable --now listener"
-knock() { # the guest's own packets are kept in $T/knock.pcap, but neighbour discovery, MLD and the tunnel
+knock() { # the guest's own packets are kept in $T/knock.pcap, but neighbour discovery, MLD and the tunnel, by whichever of the hub's ports
 	nsenter -t "${PIDS[internet]}" -n -m -- tcpdump -Z root -q -U -i guest -w "$T/knock.pcap" "ether src 52:54:00:00:00:41 and not arp
 		and not (icmp6 and ip6[40] >= 130 and ip6[40] <= 136) and not (ip6 and ip6[6] = 0 and ip6[40] = 58)
-		and not (udp and dst port $HUB_PORT)" >"$T/tcpdump" 2>&1 &
+		and not (udp and (dst host $HUB4 or dst host $HUB6) and (dst port $HUB_PORT or dst port 443))" >"$T/tcpdump" 2>&1 &
 	KNOCKERS=($!)
 	wait_for 10 grep -q listening "$T/tcpdump"
 	nsenter -t "${PIDS[internet]}" -n -m -- "$ROOT/tests/tools/knock.py" 8080 192.0.2.41 2001:db8::41 >"$T/knocked" &
