@@ -95,7 +95,9 @@ exchange web db
 exchange w6 d6
 sleep $((5 * TEST_SCALE))
 watched
-outage "endpoints exchanged" 5000 "$since"
+bound=5000
+[[ -z ${SORTIE_VM:-} ]] || bound=10000 # five agents on one emulated processor
+outage "endpoints exchanged" $bound "$since"
 for pair in "web db" "db web" "w6 d6" "d6 w6"; do
 	read -r a b <<<"$pair"
 	check "$a is where $b was, ${BEFORE[$b]}" moved "$a" "${BEFORE[$b]}"
