@@ -338,6 +338,16 @@ int store_revision(struct store *store, uint64_t *ret)
 	return 0;
 }
 
+int store_refuse_key(struct store *store, const char *keys, const struct key *key)
+{
+	_cleanup_(query_done) struct query q = query(store, keys);
+	int r;
+
+	query_bind_blob(&q, key->bytes, KEY_SIZE);
+	r = query_step(&q);
+	return r > 0 ? -EEXIST : r;
+}
+
 int store_raise_revision(struct store *store, uint64_t *ret)
 {
 	_cleanup_(query_done) struct query q =

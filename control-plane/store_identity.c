@@ -209,28 +209,16 @@ int store_identity_set_ipv4(struct store *store, const struct id *id, const char
 	return r;
 }
 
-int store_check_k4(struct store *store, const struct key *k4)
-{
-	_cleanup_(query_done) struct query q =
-		query(store, "SELECT 1 FROM tokens WHERE onetime_key = ?");
-	int r;
-
-	query_bind_blob(&q, k4->bytes, KEY_SIZE);
-	r = query_step(&q);
-	return r > 0 ? -EEXIST : r;
-}
-
 static int set_key_locked(struct store *store, struct change *change, const struct key *k4,
 			  uint64_t generation, const char *envelope)
 {
 	_cleanup_(query_done) struct query q =
 		query(store, "UPDATE identities SET k4 = ?, generation = ?, key_statement = ?, "
 			     "revision = ? WHERE id = ? AND state <> 'dead' AND generation < ?");
-	int r = store_check_k4(store, k4);
+	int r = store_refuse_key(store, STORE_ONETIME_KEYS, k4);
 
 	if (r == 0)
 		r = begin_change(store, change);
-
 	if (r < 0)
 		return r;
 	query_bind_blob(&q, k4->bytes, KEY_SIZE);

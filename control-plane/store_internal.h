@@ -60,8 +60,13 @@ int store_begin(struct store *store);
 int store_end(struct store *store, int result);
 /* Rows changed by the last statement. */
 int store_changes(const struct store *store);
-/* -EEXIST where a token's one-time key is this one: the hub has one peer a key. Inside a transaction. */
-int store_check_k4(struct store *store, const struct key *k4);
+/*
+ * The hub has one peer a key, tokens and identities together: -EEXIST where one of these has this key. Inside a
+ * transaction.
+ */
+#define STORE_ONETIME_KEYS  "SELECT 1 FROM tokens WHERE onetime_key = ?"
+#define STORE_IDENTITY_KEYS "SELECT 1 FROM identities WHERE k4 = ?"
+int store_refuse_key(struct store *store, const char *keys, const struct key *key);
 /* Inside a transaction. */
 int store_raise_revision(struct store *store, uint64_t *ret);
 /* Maps SQLite's code to a negative errno and remembers a failed sync. */

@@ -158,7 +158,7 @@ static int enrol(struct store *store, const struct redemption *redemption,
 	answer = redemption->answer(&ipv4, redemption->data);
 	if (!answer)
 		return -ENOMEM;
-	r = store_check_k4(store, &redemption->identity->k4);
+	r = store_refuse_key(store, STORE_ONETIME_KEYS, &redemption->identity->k4);
 	if (r == 0)
 		r = insert_identity(store, redemption, site, &ipv4, answer, revision);
 	if (r == -EEXIST)

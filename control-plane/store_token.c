@@ -68,18 +68,6 @@ static int read_row(const struct query *q, struct token_row *ret)
 	return 0;
 }
 
-/* The hub has one peer a key. */
-static int check_onetime_key(struct store *store, const struct key *onetime_key)
-{
-	_cleanup_(query_done) struct query q =
-		query(store, "SELECT 1 FROM identities WHERE k4 = ?");
-	int r;
-
-	query_bind_blob(&q, onetime_key->bytes, KEY_SIZE);
-	r = query_step(&q);
-	return r > 0 ? -EEXIST : r;
-}
-
 static int add_locked(struct store *store, const struct token_row *token, const char *actor)
 {
 	_cleanup_(query_done) struct query q =
@@ -101,7 +89,7 @@ static int add_locked(struct store *store, const struct token_row *token, const 
 	query_bind_int(&q, token->created_at);
 	query_bind_int(&q, token->created_at);
 	query_bind_text(&q, token->statement);
-	r = check_onetime_key(store, &token->onetime_key);
+	r = store_refuse_key(store, STORE_IDENTITY_KEYS, &token->onetime_key);
 	if (r == 0)
 		r = query_run(&q);
 	if (r < 0)

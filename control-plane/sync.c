@@ -14,7 +14,7 @@
 
 /*
  * What a member may have by asking, else one hostile identity would keep everybody from being served: with 1,000 peers a view
- * has 4 MB and takes 50 ms; a new key takes a commit and sends a view to each of its peers. News are never held back.
+ * has 4 MB and takes 50 ms; a new key takes a commit and sends a view to each of its peers. What is new while a poll waits is sent at once.
  */
 #define VIEW_BYTES_A_US 4 /* 4 MB/s */
 #define VIEW_DEBT_US	INT64_C(4000000)

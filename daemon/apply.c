@@ -106,6 +106,17 @@ int kernel_device(struct kernel *kernel, const char *ifname, struct wg_device **
 	return r;
 }
 
+bool kernel_has_session(struct kernel *kernel, const char *ifname, const struct key *public_key)
+{
+	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
+	const struct wg_peer *peer;
+
+	if (kernel_device(kernel, ifname, &device) < 0)
+		return false;
+	peer = wg_find_peer(device, public_key);
+	return peer && peer->last_handshake_at != 0;
+}
+
 static int taken(const char *ifname, struct err *err)
 {
 	return err_code(err, -EEXIST,

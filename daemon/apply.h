@@ -66,6 +66,8 @@ int kernel_reopen_firewall(struct kernel *kernel, struct err *err);
 int kernel_counters(struct kernel *kernel, struct fw_counters *ret);
 bool kernel_has_table(struct kernel *kernel); /* a table of our name, whoever made it */
 int kernel_device(struct kernel *kernel, const char *ifname, struct wg_device **ret);
+/* Has this peer answered a handshake? One that was added again has not yet. */
+bool kernel_has_session(struct kernel *kernel, const char *ifname, const struct key *public_key);
 /* Which bridges lead out of this host: uplink.h. */
 int kernel_uplinks(struct kernel *kernel, const struct endpoint *hubs, size_t n_hubs,
 		   struct uplinks *uplinks);

@@ -202,17 +202,6 @@ static void on_answer(struct agent *agent, const char *bytes, size_t length)
 
 /* ---- asking ---- */
 
-static bool has_session(struct agent *agent)
-{
-	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
-	const struct wg_peer *hub;
-
-	if (kernel_device(agent->kernel, agent->options.join_interface, &device) < 0)
-		return false;
-	hub = wg_find_peer(device, &agent->enroll.token.hub_key);
-	return hub && hub->last_handshake_at != 0;
-}
-
 static void note_failure(struct agent *agent)
 {
 	struct agent_enroll *enroll = &agent->enroll;
@@ -257,7 +246,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *data)
 	struct agent_enroll *enroll = &agent->enroll;
 
 	if (enroll->question) {
-		if (has_session(agent))
+		if (kernel_has_session(agent->kernel, agent->options.join_interface,
+				       &enroll->token.hub_key))
 			hubs_answered(agent);
 		else
 			ask_elsewhere(agent);

@@ -107,22 +107,12 @@ static void try_again(struct agent *agent)
 	restart_hub(agent);
 }
 
-/* A peer that was added again has no handshake until it was answered. */
-static bool has_session(struct agent *agent)
-{
-	_cleanup_(wg_device_freep) struct wg_device *device = NULL;
-	const struct wg_peer *hub;
-
-	if (kernel_device(agent->kernel, agent->options.interface, &device) < 0)
-		return false;
-	hub = wg_find_peer(device, &trust_root(agent->trust)->hub_key);
-	return hub && hub->last_handshake_at != 0;
-}
-
 /* Who has not even shaken hands does so no more: an echo may be lost, a handshake is repeated only after 5 s. */
 static bool is_lost(struct agent *agent)
 {
-	return agent->probe.misses >= MISSES_MAX || !has_session(agent);
+	return agent->probe.misses >= MISSES_MAX ||
+	       !kernel_has_session(agent->kernel, agent->options.interface,
+				   &trust_root(agent->trust)->hub_key);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *data)
